@@ -1,0 +1,34 @@
+"""What every verb of the core works on: the two interfaces, a clock, and the operator's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.metadata.base import MetadataStore
+from app.storage.base import ObjectStorage
+
+PART_MIN_BYTES = 5 << 20
+PART_MAX_BYTES = 5 << 30
+SINGLE_PUT_MAX_BYTES = 5 << 30
+COPY_MAX_BYTES = 5 << 30
+PART_NUMBER_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_object_size_bytes: int = 53_687_091_200_000
+    inline_max_bytes: int = 65_536  # 0: every object is a blob
+    garbage_grace_s: int = 60
+    orphan_grace_s: int = 3_600
+    condemned_keep_s: int = 86_400
+    upload_expiry_s: int = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    metadata: MetadataStore
+    storage: ObjectStorage
+    now_ms: Callable[[], int]
+    limits: Limits = Limits()
+    region: str = "us-east-1"

@@ -1,0 +1,70 @@
+"""A request's body as the core sees it, and what the client said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the bytes must turn out to be. None: the client did not say.
+
+    `checksum_algorithm` is S3's name; with it and no `checksum_value`, the value comes in a trailer.
+    """
+
+    content_md5: bytes | None = None
+    payload_sha256: str | None = None  # lower-case hexadecimal
+    checksum_algorithm: str | None = None
+    checksum_value: str | None = None
+
+
+class Payload(Protocol):
+    """Received on the hub, decoded anywhere: `receive` waits for the network, `decode` only computes.
+
+    `size_bytes` is the payload's declared size without any framing, None where the client declared none.
+    """
+
+    @property
+    def size_bytes(self) -> int | None: ...
+
+    @property
+    def expected(self) -> Expected: ...
+
+    def receive(self, max_bytes: int) -> bytes:
+        """The next bytes from the wire, b"" at the end. Raises: RequestTimeout, IncompleteBody."""
+
+    def decode(self, received: bytes) -> bytes:
+        """The payload in what was received, in order; may be b"". Safe in a thread, one call at a time.
+
+        Raises: SignatureDoesNotMatch, IncompleteBody, InvalidRequest (broken framing).
+        """
+
+    def finish(self) -> Mapping[str, str]:
+        """After the end: the trailers, names in lower case. Raises: IncompleteBody unless all that was declared came (I10)."""
+
+
+@dataclass(slots=True)
+class BytesPayload:
+    """A payload that is already here: for copies, jobs and tests."""
+
+    data: bytes
+    expected: Expected = Expected()
+    _taken: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data)
+
+    def receive(self, max_bytes: int) -> bytes:
+        if self._taken:
+            return b""
+        self._taken = True
+        return self.data
+
+    def decode(self, received: bytes) -> bytes:
+        return received
+
+    def finish(self) -> Mapping[str, str]:
+        return {}

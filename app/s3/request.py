@@ -1,0 +1,150 @@
+"""What a view takes and gives. Plain objects: no Flask here, so a view runs in Flask, in a test and on the short way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.core.store import Store
+from app.domain.errors import InternalError, NoSuchKey
+from app.domain.payload import Payload
+from app.domain.types import Body, Bucket, Lookup, Principal, Version
+
+if TYPE_CHECKING:
+    from app.s3.routing import Rule
+
+
+class Headers:
+    """Request headers by lower-case name, latin-1 decoded, blanks around the value removed, in the order they came."""
+
+    __slots__ = ("_items", "_values")
+
+    def __init__(self, items: list[tuple[str, str]]) -> None:
+        self._items = [(name.lower(), value.strip(" \t")) for name, value in items]
+        self._values: dict[str, list[str]] = {}
+        for name, value in self._items:
+            self._values.setdefault(name, []).append(value)
+
+    def get(self, name: str) -> str | None:
+        """The header's value; several of one name are joined with a comma, as HTTP has it."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        return values[0] if len(values) == 1 else ",".join(values)
+
+    def get_all(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def names(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def with_prefix(self, prefix: str) -> list[tuple[str, str]]:
+        """(name without the prefix, value) of every header that begins so, in order, values of one name joined."""
+        return [(name[len(prefix) :], ",".join(values)) for name, values in self._values.items() if name.startswith(prefix)]
+
+    def added(self, items: list[tuple[str, str]]) -> Headers:
+        """A copy with those of `items` whose name is not here yet."""
+        return Headers(self._items + [(name, value) for name, value in items if name.lower() not in self._values])
+
+
+class Query:
+    """Query parameters, decoded once. A parameter without "=" has the value ""; of a repeated one the first counts."""
+
+    __slots__ = ("_values", "raw")
+
+    def __init__(self, raw: str, items: list[tuple[str, str]]) -> None:
+        self.raw = raw
+        self._values: dict[str, list[str]] = {}
+        for name, value in items:
+            self._values.setdefault(name, []).append(value)
+
+    def get(self, name: str) -> str | None:
+        values = self._values.get(name)
+        return values[0] if values else None
+
+    def get_all(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The request target, parsed once: signature, policy and handler all read this.
+
+    `raw_path` and `raw_query` are as received (absolute-form reduced to its path). `bucket` and `key` are decoded;
+    None where the request names none.
+    """
+
+    raw_path: str
+    raw_query: str
+    bucket: str | None
+    key: str | None
+
+
+@dataclass(slots=True)
+class S3Request:
+    """One authenticated and authorised request. `looked_up` is there for rules that name a bucket."""
+
+    method: str
+    target: Target
+    query: Query
+    headers: Headers
+    payload: Payload
+    principal: Principal
+    request_id: str
+    rule: Rule
+    store: Store
+    remote_address: str = ""
+    is_secure: bool = False
+    looked_up: Lookup | None = None
+    is_signed: bool = False
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket the request names, as the pipeline found it."""
+        if self.looked_up is None:
+            raise InternalError
+        return self.looked_up.bucket
+
+    @property
+    def key(self) -> str:
+        if self.target.key is None:
+            raise NoSuchKey
+        return self.target.key
+
+    @property
+    def version(self) -> Version | None:
+        """What the key, with `versionId` where it was given, led to: for rules that need it. A marker counts."""
+        return None if self.looked_up is None else self.looked_up.version
+
+    @property
+    def version_id(self) -> str | None:
+        return self.query.get("versionId")
+
+
+@dataclass(slots=True)
+class S3Response:
+    """Headers are (name, value) in the order to be sent; values latin-1. `content_length` is needed for HEAD only:
+    elsewhere it follows from the body, and an iterator must come with it.
+    """
+
+    status: int = 200
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: Body = b""
+    content_length: int | None = None
+
+
+def xml_response(document: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> S3Response:
+    return S3Response(status, [("Content-Type", "application/xml"), *(headers or {}).items()], document)
