@@ -110,6 +110,7 @@ class S3Request:
     is_secure: bool = False
     looked_up: Lookup | None = None
     is_signed: bool = False
+    enforces_access: bool = True
 
     @property
     def bucket(self) -> Bucket:

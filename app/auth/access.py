@@ -1,0 +1,137 @@
+"""Who may do what: principal + action + bucket + object -> yes or no.
+
+Ownership first, then ACLs. Under BucketOwnerEnforced no ACL counts and the bucket's owner owns every object.
+Without ownership controls a bucket is ObjectWriter: whoever writes an object owns it, and the bucket's owner may
+delete it but not read it. Source: "Access control list (ACL) overview" and "Controlling ownership of objects",
+AWS S3 user guide; specs/access.md.
+"""
+
+from __future__ import annotations
+
+import enum
+from functools import lru_cache
+
+from app.domain import acl
+from app.domain.acl import Acl, Permission
+from app.domain.types import Bucket, Principal, Version
+
+ACL_DOCUMENT = "acl"
+OWNERSHIP_DOCUMENT = "ownership_controls"
+
+BUCKET_OWNER_ENFORCED = "BucketOwnerEnforced"
+BUCKET_OWNER_PREFERRED = "BucketOwnerPreferred"
+OBJECT_WRITER = "ObjectWriter"
+
+
+class Grounds(enum.Enum):
+    """What an action is decided by, when the caller does not own the bucket."""
+
+    SIGNED_IN = enum.auto()  # any signed caller
+    BUCKET_OWNER = enum.auto()  # nobody else
+    BUCKET_READ = enum.auto()
+    BUCKET_WRITE = enum.auto()
+    BUCKET_READ_ACP = enum.auto()
+    BUCKET_WRITE_ACP = enum.auto()
+    INITIATOR = enum.auto()  # whoever may write; the upload's row decides further
+    OBJECT_READ = enum.auto()
+    OBJECT_READ_ACP = enum.auto()
+    OBJECT_WRITE_ACP = enum.auto()
+    OBJECT_OWNER = enum.auto()
+
+
+# Every other action is the bucket owner's alone.
+ACTIONS: dict[str, Grounds] = {
+    "s3:ListAllMyBuckets": Grounds.SIGNED_IN,
+    "s3:CreateBucket": Grounds.SIGNED_IN,
+    "s3:ListBucket": Grounds.BUCKET_READ,
+    "s3:ListBucketVersions": Grounds.BUCKET_READ,
+    "s3:ListBucketMultipartUploads": Grounds.BUCKET_READ,
+    "s3:PutObject": Grounds.BUCKET_WRITE,
+    "s3:DeleteObject": Grounds.BUCKET_WRITE,
+    "s3:AbortMultipartUpload": Grounds.INITIATOR,
+    "s3:ListMultipartUploadParts": Grounds.INITIATOR,
+    "s3:GetBucketAcl": Grounds.BUCKET_READ_ACP,
+    "s3:PutBucketAcl": Grounds.BUCKET_WRITE_ACP,
+    "s3:GetObject": Grounds.OBJECT_READ,
+    "s3:GetObjectVersion": Grounds.OBJECT_READ,
+    "s3:GetObjectAttributes": Grounds.OBJECT_READ,
+    "s3:GetObjectVersionAttributes": Grounds.OBJECT_READ,
+    "s3:GetObjectAcl": Grounds.OBJECT_READ_ACP,
+    "s3:GetObjectVersionAcl": Grounds.OBJECT_READ_ACP,
+    "s3:PutObjectAcl": Grounds.OBJECT_WRITE_ACP,
+    "s3:PutObjectVersionAcl": Grounds.OBJECT_WRITE_ACP,
+    "s3:GetObjectTagging": Grounds.OBJECT_OWNER,
+    "s3:GetObjectVersionTagging": Grounds.OBJECT_OWNER,
+    "s3:PutObjectTagging": Grounds.OBJECT_OWNER,
+    "s3:PutObjectVersionTagging": Grounds.OBJECT_OWNER,
+    "s3:DeleteObjectTagging": Grounds.OBJECT_OWNER,
+    "s3:DeleteObjectVersionTagging": Grounds.OBJECT_OWNER,
+    "s3:GetObjectRetention": Grounds.OBJECT_OWNER,
+    "s3:GetObjectLegalHold": Grounds.OBJECT_OWNER,
+}
+
+_BUCKET_PERMISSION = {
+    Grounds.BUCKET_READ: Permission.READ,
+    Grounds.BUCKET_WRITE: Permission.WRITE,
+    Grounds.INITIATOR: Permission.WRITE,
+    Grounds.BUCKET_READ_ACP: Permission.READ_ACP,
+    Grounds.BUCKET_WRITE_ACP: Permission.WRITE_ACP,
+}
+_OBJECT_PERMISSION = {
+    Grounds.OBJECT_READ: Permission.READ,
+    Grounds.OBJECT_READ_ACP: Permission.READ_ACP,
+    Grounds.OBJECT_WRITE_ACP: Permission.WRITE_ACP,
+}
+
+
+def permits(principal: Principal, action: str, bucket: Bucket | None, version: Version | None = None) -> bool:
+    """Whether `principal` may do `action`. For an object's action, `version` is the object's current or named version.
+
+    Without one the answer is no: whether the caller may learn that is the question `may_list`.
+    """
+    grounds = ACTIONS.get(action, Grounds.BUCKET_OWNER)
+    if grounds is Grounds.SIGNED_IN:
+        return not principal.is_anonymous
+    if bucket is None:
+        return False
+    owns_bucket = bucket.owner_id == principal.id
+    if grounds in _OBJECT_PERMISSION or grounds is Grounds.OBJECT_OWNER:
+        return version is not None and _permits_object(principal, grounds, bucket, version)
+    if owns_bucket:
+        return True
+    permission = _BUCKET_PERMISSION.get(grounds)
+    return permission is not None and not is_enforced(bucket) and bucket_acl(bucket).allows(principal.id, permission)
+
+
+def may_list(principal: Principal, bucket: Bucket) -> bool:
+    """Whether the caller may learn that a key is absent."""
+    return permits(principal, "s3:ListBucket", bucket)
+
+
+def _permits_object(principal: Principal, grounds: Grounds, bucket: Bucket, version: Version) -> bool:
+    if is_enforced(bucket):
+        return bucket.owner_id == principal.id
+    if version.owner_id == principal.id:
+        return True
+    if grounds is Grounds.OBJECT_OWNER or version.acl is None:
+        return False
+    return version.acl.allows(principal.id, _OBJECT_PERMISSION[grounds])
+
+
+def ownership(bucket: Bucket) -> str:
+    """The bucket's object ownership; ObjectWriter where no controls are set (AWS before April 2023)."""
+    return bucket.documents.get(OWNERSHIP_DOCUMENT) or OBJECT_WRITER
+
+
+def is_enforced(bucket: Bucket) -> bool:
+    return bucket.documents.get(OWNERSHIP_DOCUMENT) == BUCKET_OWNER_ENFORCED
+
+
+def bucket_acl(bucket: Bucket) -> Acl:
+    text = bucket.documents.get(ACL_DOCUMENT)
+    return acl.private(bucket.owner_id) if text is None else _load(text)
+
+
+@lru_cache(maxsize=1024)
+def _load(text: str) -> Acl:
+    return acl.load(text)

@@ -1,0 +1,164 @@
+"""The one place where Flask's objects and ours meet.
+
+`S3Flask` asks our router instead of Werkzeug's for everything that is not a service path, and every S3 endpoint is
+the same function: environ -> Incoming -> pipeline -> WSGI body. Service paths are ordinary Flask blueprints.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+import flask
+from werkzeug.routing import BaseConverter, Rule as FlaskRule
+
+from app import runtime
+from app.domain.types import Body, FileSpan
+from app.s3.blueprint import S3Blueprint
+from app.s3.pipeline import Incoming, Pipeline
+from app.s3.request import Headers, S3Response
+
+SPAN_CHUNK_BYTES = 1 << 20
+
+# An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
+SERVICE_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
+SERVICE_PREFIX = "/.bleepstore/"
+
+_S3_ENDPOINT = "s3"
+_S3_RULE = FlaskRule("/", endpoint=_S3_ENDPOINT)
+_S3_RULE.provide_automatic_options = False
+
+
+class KeyConverter(BaseConverter):
+    """`<key:key>`: anything, slashes included. It documents the route; matching is our router's."""
+
+    part_isolating = False
+    regex = ".+"
+
+
+class _S3Match:
+    """What Flask takes for a bound URL map, for requests that are S3's."""
+
+    def match(self, return_rule: bool = False) -> tuple[FlaskRule, dict[str, Any]]:
+        return _S3_RULE, {}
+
+    def allowed_methods(self) -> list[str]:
+        return []
+
+
+class S3Flask(flask.Flask):
+    """Flask with the S3 pipeline behind every path that is not the service's."""
+
+    def __init__(self, pipeline: Pipeline, domains: Iterable[str], blueprints: Iterable[S3Blueprint]) -> None:
+        super().__init__("app", static_folder=None, template_folder=None)
+        self._domains = tuple(domains)
+        self.url_map.converters["key"] = KeyConverter
+        self.url_map.merge_slashes = False
+        self.view_functions[_S3_ENDPOINT] = _view(pipeline)
+        for blueprint in blueprints:
+            self.register_blueprint(blueprint)
+            for rule in blueprint.rules:
+                self.add_url_rule(
+                    rule.path,
+                    endpoint=f"{blueprint.name}.{rule.operation}",
+                    view_func=self.view_functions[_S3_ENDPOINT],
+                    methods=[rule.method],
+                    provide_automatic_options=False,
+                )
+
+    def create_url_adapter(self, request: flask.Request | None) -> Any:
+        if request is not None and not self.is_service(request.environ):
+            return _S3Match()
+        return super().create_url_adapter(request)
+
+    def is_service(self, environ: dict[str, Any]) -> bool:
+        path = environ["bleepstore.target"].partition("?")[0]
+        if path.startswith(SERVICE_PREFIX):
+            return True
+        if path not in SERVICE_PATHS or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return False
+        if "HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ.get("QUERY_STRING", ""):
+            return False
+        host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0].lower()
+        return not any(host.endswith("." + domain) for domain in self._domains)
+
+
+def _view(pipeline: Pipeline) -> Callable[[], flask.typing.ResponseReturnValue]:
+    def serve_s3() -> flask.typing.ResponseReturnValue:
+        environ = flask.request.environ
+        incoming = Incoming(
+            method=environ["REQUEST_METHOD"],
+            raw_target=environ["bleepstore.target"],
+            headers=Headers(environ["bleepstore.headers"]),
+            wire=environ["bleepstore.body"],
+            remote_address=environ.get("REMOTE_ADDR", ""),
+            is_secure=environ.get("wsgi.url_scheme") == "https",
+        )
+        return _WsgiResponse(*pipeline.handle(incoming))  # type: ignore[return-value]
+
+    return serve_s3
+
+
+class _WsgiResponse(flask.Response):
+    """Our response as Flask takes it. It starts the WSGI response itself: Werkzeug would rewrite headers and HEAD."""
+
+    def __init__(self, answer: S3Response, finish: Callable[[int], None]) -> None:
+        super().__init__(status=answer.status)
+        self._answer = answer
+        self._finish = finish
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = self._answer
+        headers = list(answer.headers)
+        if answer.content_length is not None and answer.status not in (204, 304):
+            headers.append(("Content-Length", str(answer.content_length)))
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+        return _SentBody(answer.body, self._finish)
+
+
+class _SentBody:
+    """Iterates a body and reports its end once. A server that knows `span` may send the file itself and set `sent`."""
+
+    def __init__(self, body: Body, finish: Callable[[int], None]) -> None:
+        self._body = body
+        self._finish: Callable[[int], None] | None = finish
+        self.span = body if isinstance(body, FileSpan) else None
+        self.sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        body = self._body
+        if isinstance(body, FileSpan):
+            chunks: Iterable[bytes] = _read_span(body)
+        else:
+            chunks = (body,) if isinstance(body, bytes) else body
+        for chunk in chunks:
+            if chunk:
+                yield chunk
+                self.sent += len(chunk)
+
+    def close(self) -> None:
+        if self._finish is None:
+            return
+        finish, self._finish = self._finish, None
+        try:
+            if self.span is not None:
+                os.close(self.span.fd)
+            elif not isinstance(self._body, bytes):
+                close = getattr(self._body, "close", None)
+                if close is not None:
+                    close()
+        finally:
+            finish(self.sent)
+
+
+def _read_span(span: FileSpan) -> Iterator[bytes]:
+    """A file in pieces, for servers without sendfile and for TLS. A short file ends early: the server then closes."""
+    offset, end = span.offset, span.offset + span.length
+    while offset < end:
+        piece = runtime.offload(os.pread, span.fd, min(SPAN_CHUNK_BYTES, end - offset), offset)
+        if not piece:
+            return
+        offset += len(piece)
+        yield piece

@@ -1,0 +1,297 @@
+"""Every S3 request goes through here, whichever server code received it.
+
+parse -> rule -> authenticate -> look up -> authorise -> view; an S3 error at any step becomes the answer. Nothing is
+read from the body, and no 100 Continue sent, before the caller is known to be allowed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from app.auth import access
+from app.auth.sigv4 import Authenticated, Authenticator
+from app.core.store import Store
+from app.domain.errors import (
+    AccessDenied,
+    AccessForbidden,
+    InternalError,
+    InvalidArgument,
+    MethodNotAllowed,
+    NoSuchKey,
+    NoSuchVersion,
+    S3Error,
+)
+from app.domain.names import is_version_id, new_request_id
+from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
+from app.s3 import xml
+from app.s3.body import RequestPayload, Wire
+from app.s3.request import Headers, Query, S3Request, S3Response, Target
+from app.s3.routing import SIGNATURE_PARAMETERS, Needs, Router, Rule
+from app.s3.target import parse_target
+
+HOST_ID = "bleepstore"
+
+_log = logging.getLogger("bleepstore.s3")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as a server hands it over: nothing in it is decoded or believed yet."""
+
+    method: str
+    raw_target: str
+    headers: Headers
+    wire: Wire
+    remote_address: str
+    is_secure: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is known of a request when it ends; `record` gets it once the last byte is sent or given up."""
+
+    request_id: str
+    method: str
+    operation: str = "Unknown"
+    bucket: str = ""
+    key: str = ""
+    principal: Principal = ANONYMOUS
+    remote_address: str = ""
+    status: int = 500
+    code: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+
+class Recorder(Protocol):
+    def __call__(self, outcome: Outcome, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`domains` for virtual-host style. With `authenticate` off every caller is `owner`, and nothing is refused."""
+
+    domains: Sequence[str] = ()
+    authenticate: bool = True
+    owner: Principal = ANONYMOUS
+
+
+class Pipeline:
+    def __init__(
+        self,
+        router: Router,
+        authenticator: Authenticator,
+        store: Store,
+        settings: Settings,
+        record: Recorder,
+    ) -> None:
+        self.router = router
+        self._authenticator = authenticator
+        self._store = store
+        self._settings = settings
+        self._record = record
+
+    def handle(self, incoming: Incoming) -> tuple[S3Response, Callable[[int], None]]:
+        """The answer, and what is to be called with the number of body bytes sent when sending has ended."""
+        outcome = Outcome(new_request_id(), incoming.method, remote_address=incoming.remote_address)
+        try:
+            response = self._answer(incoming, outcome)
+        except S3Error as error:
+            response = self._refusal(error, incoming, outcome)
+        except Exception:
+            _log.exception("request.failed", extra={"request_id": outcome.request_id})
+            response = self._refusal(InternalError(), incoming, outcome)
+        outcome.status = response.status
+        _complete(response, incoming.method, outcome.request_id)
+
+        def finish(sent_bytes: int) -> None:
+            outcome.bytes_out = sent_bytes
+            self._record(outcome, time.perf_counter() - outcome.started)
+
+        return response, finish
+
+    def _answer(self, incoming: Incoming, outcome: Outcome) -> S3Response:
+        headers = incoming.headers
+        target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
+        outcome.bucket, outcome.key = target.bucket or "", target.key or ""
+        if incoming.method == "OPTIONS":
+            raise AccessForbidden
+        # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
+        rule, no_rule = self._match(incoming.method, target, query, headers)
+        authenticated = self._authenticate(incoming, target)
+        outcome.principal = authenticated.principal
+        if authenticated.is_presigned:
+            headers = headers.added(_headers_in_query(query))
+            if no_rule is None or headers.get("x-amz-copy-source"):
+                rule, no_rule = self._match(incoming.method, target, query, headers)
+        if no_rule is not None or rule is None:
+            if authenticated.principal.is_anonymous:
+                raise AccessDenied
+            raise no_rule or MethodNotAllowed()
+        outcome.operation = rule.operation
+        payload = RequestPayload(incoming.wire, authenticated, headers)
+        request = S3Request(
+            method=incoming.method,
+            target=target,
+            query=query,
+            headers=headers,
+            payload=payload,
+            principal=authenticated.principal,
+            request_id=outcome.request_id,
+            rule=rule,
+            store=self._store,
+            remote_address=incoming.remote_address,
+            is_secure=incoming.is_secure,
+            is_signed=not authenticated.principal.is_anonymous,
+            enforces_access=self._settings.authenticate,
+        )
+        request.looked_up = _look_up(request)
+        authorise(request)
+        try:
+            return rule.view(request)
+        finally:
+            outcome.bytes_in = payload.received_bytes
+
+    def _match(
+        self, method: str, target: Target, query: Query, headers: Headers
+    ) -> tuple[Rule | None, S3Error | None]:
+        try:
+            return self.router.match(method, target, query, headers), None
+        except S3Error as error:
+            return None, error
+
+    def _authenticate(self, incoming: Incoming, target: Target) -> Authenticated:
+        authenticated = self._authenticator.authenticate(
+            incoming.method, target.raw_path, target.raw_query, list(incoming.headers)
+        )
+        if not self._settings.authenticate and authenticated.principal.is_anonymous:
+            return replace(authenticated, principal=self._settings.owner)
+        return authenticated
+
+    def _refusal(self, error: S3Error, incoming: Incoming, outcome: Outcome) -> S3Response:
+        outcome.code = error.code
+        headers = list(error.headers)
+        if error.status == 304:
+            return S3Response(304, headers)
+        if incoming.method == "HEAD":
+            return S3Response(error.status, [*headers, ("Content-Type", "application/xml")])
+        resource = incoming.raw_target.partition("?")[0]
+        document = xml.error(error, resource=resource, request_id=outcome.request_id, host_id=HOST_ID)
+        return S3Response(error.status, [*headers, ("Content-Type", "application/xml")], document)
+
+
+def _look_up(request: S3Request) -> Lookup | None:
+    needs, target = request.rule.needs, request.target
+    version_id = request.version_id
+    if version_id is not None and not is_version_id(version_id):
+        raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id)
+    if needs is Needs.NOTHING or target.bucket is None:
+        return None
+    metadata = request.store.metadata
+    if needs is Needs.BUCKET or target.key is None:
+        return Lookup(metadata.bucket(target.bucket), None)
+    return metadata.look_up(target.bucket, target.key, version_id, inline=needs is Needs.CONTENT)
+
+
+def authorise(request: S3Request) -> None:
+    """Raises: AccessDenied; NoSuchKey or NoSuchVersion instead, for callers who may know that the object is absent."""
+    expected = request.headers.get("x-amz-expected-bucket-owner")
+    looked_up = request.looked_up
+    if expected is not None and looked_up is not None and expected != looked_up.bucket.owner_id:
+        raise AccessDenied
+    if not request.enforces_access:
+        _require_version(request)
+        return
+    bucket = None if looked_up is None else looked_up.bucket
+    version = request.version
+    if version is not None and version.is_delete_marker and bucket is not None:
+        # What a marker hides is known to those who may list; the view gives the marker's own answer.
+        if access.may_list(request.principal, bucket):
+            return
+        raise AccessDenied
+    if access.permits(request.principal, request.rule.action_for(request.query), bucket, version):
+        return
+    if version is None and bucket is not None and access.may_list(request.principal, bucket):
+        _require_version(request)
+    raise AccessDenied
+
+
+def _require_version(request: S3Request) -> None:
+    if request.rule.needs not in (Needs.VERSION, Needs.CONTENT) or request.version is not None:
+        return
+    if request.version_id is not None:
+        raise NoSuchVersion(Key=request.key, VersionId=request.version_id)
+    raise NoSuchKey(Key=request.key)
+
+
+def look_up_source(request: S3Request, bucket: str, key: str, version_id: str | None) -> Lookup:
+    """The source of a copy, with its bytes where they are inline. It needs its own permission.
+
+    Raises: NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, InvalidRequest (a delete marker named by its id).
+    """
+    found = request.store.metadata.look_up(bucket, key, version_id, inline=True)
+    expected = request.headers.get("x-amz-source-expected-bucket-owner")
+    if expected is not None and expected != found.bucket.owner_id:
+        raise AccessDenied
+    version = found.version
+    if version is None or (version.is_delete_marker and version_id is None):
+        if request.enforces_access and not access.may_list(request.principal, found.bucket):
+            raise AccessDenied
+        raise (NoSuchKey if version_id is None else NoSuchVersion)(Key=key)
+    if version.is_delete_marker:
+        raise InvalidArgument("The source of a copy request may not specifically refer to a delete marker by version id.")
+    action = "s3:GetObject" if version_id is None else "s3:GetObjectVersion"
+    if request.enforces_access and not access.permits(request.principal, action, found.bucket, version):
+        raise AccessDenied
+    return found
+
+
+def may(request: S3Request, action: str) -> bool:
+    """Whether the caller may do another bucket-level action than the rule's, on the request's bucket."""
+    return not request.enforces_access or access.permits(request.principal, action, request.bucket)
+
+
+def _headers_in_query(query: Query) -> list[tuple[str, str]]:
+    """x-amz-* parameters of a presigned URL that stand for headers.
+
+    Checksums do not count: JavaScript SDK v3 signs the CRC of an empty body.
+    """
+    return [
+        (name.lower(), query.get(name) or "")
+        for name in query
+        if name[:6].lower() == "x-amz-"
+        and name.lower() not in SIGNATURE_PARAMETERS
+        and not name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-checksum-"))
+    ]
+
+
+def _complete(response: S3Response, method: str, request_id: str) -> None:
+    """What every answer carries. HEAD keeps the length of the body that it does not send."""
+    response.headers.append(("x-amz-request-id", request_id))
+    response.headers.append(("x-amz-id-2", HOST_ID))
+    body = response.body
+    if response.content_length is None:
+        if isinstance(body, bytes):
+            response.content_length = len(body)
+        elif isinstance(body, FileSpan):
+            response.content_length = body.length
+    if method == "HEAD":
+        close_body(response)
+        response.body = b""
+
+
+def close_body(response: S3Response) -> None:
+    """Give back what a body that will not be sent holds."""
+    if isinstance(response.body, FileSpan):
+        os.close(response.body.fd)
+    elif not isinstance(response.body, bytes):
+        close = getattr(response.body, "close", None)
+        if close is not None:
+            close()
+

@@ -1,0 +1,81 @@
+"""One parse of the raw request target. The same bytes serve signature, access and storage.
+
+Flask's own routing would merge "//", refuse a leading "/" and map two spellings of a broken key to one, so it is
+not asked. Source: design section "The wire", RFC 9112 section 3.2, RFC 3986 section 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from app.domain.errors import InvalidURI
+from app.s3.request import Query, Target
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def parse_target(raw: str, host: str, domains: Sequence[str]) -> tuple[Target, Query]:
+    """What a request line's target and Host name. `raw` is latin-1 decoded, `domains` lower case without a leading dot.
+
+    Raises: InvalidURI when the path or a parameter is not percent-encoded UTF-8.
+    """
+    raw_path, _, raw_query = _origin_form(raw).partition("?")
+    bucket = _virtual_host_bucket(host, domains)
+    if bucket is not None:
+        key = _decode(raw_path[1:])
+        return Target(raw_path, raw_query, bucket, key or None), parse_query(raw_query)
+    raw_bucket, _, raw_key = raw_path[1:].partition("/")
+    return (
+        Target(raw_path, raw_query, _decode(raw_bucket) or None, _decode(raw_key) or None),
+        parse_query(raw_query),
+    )
+
+
+def parse_query(raw: str) -> Query:
+    """Parameters in order. "+" is a blank here, unlike in a path. Raises: InvalidURI."""
+    if not raw:
+        return Query("", [])
+    items = []
+    for pair in raw.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            items.append((_decode(name.replace("+", " ")), _decode(value.replace("+", " "))))
+    return Query(raw, items)
+
+
+def _origin_form(raw: str) -> str:
+    """Absolute-form ("http://host/path") is what a proxy gets; only its path and query count."""
+    if raw.startswith("/"):
+        return raw
+    scheme, separator, rest = raw.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        raise InvalidURI
+    cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    path = rest[cut:]
+    return path if path.startswith("/") else "/" + path
+
+
+def _virtual_host_bucket(host: str, domains: Sequence[str]) -> str | None:
+    if not domains:
+        return None
+    name = host.rsplit(":", 1)[0].lower() if not host.endswith("]") else host.lower()
+    for domain in domains:
+        if name.endswith("." + domain):
+            return name[: -len(domain) - 1]
+    return None
+
+
+def _decode(raw: str) -> str:
+    if "%" not in raw:
+        if raw.isascii():
+            return raw
+        raise InvalidURI
+    if _BROKEN_ESCAPE.search(raw):
+        raise InvalidURI
+    try:
+        octets = _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), raw.encode("ascii"))
+        return octets.decode("utf-8")
+    except UnicodeError:
+        raise InvalidURI from None
