@@ -1,0 +1,66 @@
+"""Programs and packages from outside that a test needs: found, or the test is a counted skip that says how to get them.
+
+With BLEEPSTORE_REQUIRE_COMPONENTS=1 (CI) a missing one is a failure, so that a green run cannot hide one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+MISSING = "component missing: "  # begins the reason of every such skip; the closing summary counts them
+NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
+
+# Commands whose Debian package has another name.
+_PACKAGES = {"aws": "awscli", "node": "nodejs", "ip": "iproute2"}
+
+
+def require(command: str) -> str:
+    """The path of a program."""
+    path = shutil.which(command)
+    if path is None:
+        _missing(command, f"make test-deps, or the package {_PACKAGES.get(command, command)} of your distribution")
+    return path
+
+
+def require_python(module: str, package: str | None = None) -> ModuleType:
+    """An importable Python module; `package` is its name for pip where that differs."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        _missing(package or module, f"make test, which makes its own environment, or pip install {package or module}")
+
+
+def require_node_module(name: str) -> Path:
+    """The directory that holds `node_modules/name`; run node there."""
+    require("node")
+    if not (NODE_MODULES / name / "package.json").is_file():
+        _missing(name, "make test-deps, or npm ci in tests/clients")
+    return NODE_MODULES.parent
+
+
+def require_root() -> None:
+    """For what only root may do: mounts, namespaces."""
+    if os.geteuid() != 0:
+        _missing("root", "run the tests as root")
+
+
+def require_path(path: str, how: str) -> Path:
+    """A device or file of the machine, such as /dev/fuse; `how` says what brings it."""
+    if not os.path.exists(path):
+        _missing(path, how)
+    return Path(path)
+
+
+def _missing(name: str, how: str) -> NoReturn:
+    if os.environ.get("BLEEPSTORE_REQUIRE_COMPONENTS") == "1":
+        pytest.fail(
+            f"{MISSING}{name}; BLEEPSTORE_REQUIRE_COMPONENTS=1 forbids the skip. Get it by: {how}", pytrace=False
+        )
+    pytest.skip(f"{MISSING}{name}. Get it by: {how}")

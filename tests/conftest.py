@@ -1,0 +1,73 @@
+"""Fixtures that every test may ask for, and the count of missing components in the closing summary."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.components import MISSING
+from tests.servers import RunningServer
+
+settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=2_000)
+settings.load_profile(os.environ.get("BLEEPSTORE_TEST_PROFILE", "default"))
+
+StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture
+def start_server(tmp_path: Any) -> Iterator[StartServer]:
+    """Start real servers, each on data of its own unless `data_dir` is given; all are killed when the test ends.
+
+    `start_server("--server.region", "", workers=2, environ={…})` takes flags and what `RunningServer` has as fields.
+    """
+    running: list[RunningServer] = []
+
+    def start(*args: str, wait: bool = True, **fields: Any) -> RunningServer:
+        fields.setdefault("data_dir", tmp_path / f"data{len(running)}")
+        server = RunningServer(args=args, **fields)
+        running.append(server)
+        return server.start(wait=wait)
+
+    yield start
+    for server in running:
+        server.kill9()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server with two workers that the session's tests share: use bucket names of your own, and leave it running."""
+    shared = RunningServer(tmp_path_factory.mktemp("server") / "data", workers=2)
+    try:
+        yield shared.start()
+    finally:
+        shared.kill9()
+
+
+@pytest.fixture(scope="session")
+def s3(server: RunningServer) -> Any:
+    """A boto3 client of the shared server."""
+    return server.client()
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A fresh bucket on the shared server."""
+    name = f"test-{secrets.token_hex(8)}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much of the suite did not run for want of a component."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
+    missing = [reason.split(MISSING, 1)[1].split(". Get it by", 1)[0] for reason in reasons if MISSING in reason]
+    names = ", ".join(f"{name} ({missing.count(name)})" for name in sorted(set(missing)))
+    terminalreporter.write_line(
+        f"components missing: {len(set(missing))}{f' — skipped tests by component: {names}' if names else ''}"
+    )
