@@ -6,7 +6,6 @@ the same function: environ -> Incoming -> pipeline -> WSGI body. Service paths a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -14,13 +13,11 @@ from typing import Any
 import flask
 from werkzeug.routing import BaseConverter, Rule as FlaskRule
 
-from app import runtime
+from app.core import content
 from app.domain.types import Body, FileSpan
 from app.s3.blueprint import S3Blueprint
 from app.s3.pipeline import Incoming, Pipeline
 from app.s3.request import Headers, S3Response
-
-SPAN_CHUNK_BYTES = 1 << 20
 
 # An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
 SERVICE_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
@@ -129,10 +126,7 @@ class _SentBody:
 
     def __iter__(self) -> Iterator[bytes]:
         body = self._body
-        if isinstance(body, FileSpan):
-            chunks: Iterable[bytes] = _read_span(body)
-        else:
-            chunks = (body,) if isinstance(body, bytes) else body
+        chunks = (body,) if isinstance(body, bytes) else content.chunks(body)
         for chunk in chunks:
             if chunk:
                 yield chunk
@@ -143,22 +137,7 @@ class _SentBody:
             return
         finish, self._finish = self._finish, None
         try:
-            if self.span is not None:
-                os.close(self.span.fd)
-            elif not isinstance(self._body, bytes):
-                close = getattr(self._body, "close", None)
-                if close is not None:
-                    close()
+            content.close(self._body)
         finally:
             finish(self.sent)
 
-
-def _read_span(span: FileSpan) -> Iterator[bytes]:
-    """A file in pieces, for servers without sendfile and for TLS. A short file ends early: the server then closes."""
-    offset, end = span.offset, span.offset + span.length
-    while offset < end:
-        piece = runtime.offload(os.pread, span.fd, min(SPAN_CHUNK_BYTES, end - offset), offset)
-        if not piece:
-            return
-        offset += len(piece)
-        yield piece

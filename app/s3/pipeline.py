@@ -7,7 +7,6 @@ read from the body, and no 100 Continue sent, before the caller is known to be a
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from app.auth import access
 from app.auth.sigv4 import Authenticated, Authenticator
+from app.core import content, lookup
 from app.core.store import Store
 from app.domain.errors import (
     AccessDenied,
@@ -193,10 +193,10 @@ def _look_up(request: S3Request) -> Lookup | None:
         raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id)
     if needs is Needs.NOTHING or target.bucket is None:
         return None
-    metadata = request.store.metadata
     if needs is Needs.BUCKET or target.key is None:
-        return Lookup(metadata.bucket(target.bucket), None)
-    return metadata.look_up(target.bucket, target.key, version_id, inline=needs is Needs.CONTENT)
+        return Lookup(lookup.bucket(request.store, target.bucket), None)
+    with_bytes = needs is Needs.CONTENT
+    return lookup.version(request.store, target.bucket, target.key, version_id, with_bytes=with_bytes)
 
 
 def authorise(request: S3Request) -> None:
@@ -235,7 +235,7 @@ def look_up_source(request: S3Request, bucket: str, key: str, version_id: str | 
 
     Raises: NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, InvalidRequest (a delete marker named by its id).
     """
-    found = request.store.metadata.look_up(bucket, key, version_id, inline=True)
+    found = lookup.version(request.store, bucket, key, version_id, with_bytes=True)
     expected = request.headers.get("x-amz-source-expected-bucket-owner")
     if expected is not None and expected != found.bucket.owner_id:
         raise AccessDenied
@@ -282,16 +282,6 @@ def _complete(response: S3Response, method: str, request_id: str) -> None:
         elif isinstance(body, FileSpan):
             response.content_length = body.length
     if method == "HEAD":
-        close_body(response)
+        content.close(response.body)
         response.body = b""
-
-
-def close_body(response: S3Response) -> None:
-    """Give back what a body that will not be sent holds."""
-    if isinstance(response.body, FileSpan):
-        os.close(response.body.fd)
-    elif not isinstance(response.body, bytes):
-        close = getattr(response.body, "close", None)
-        if close is not None:
-            close()
 

@@ -1,0 +1,128 @@
+"""Reading a version's bytes, wherever they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from app import runtime
+from app.core.store import Store
+from app.domain import multipart
+from app.domain.errors import InternalError
+from app.domain.types import Body, FileSpan, Manifest, Part, Version
+from app.storage.base import BlobMissing
+
+CHUNK_MAX_BYTES = 1 << 20
+PARTS_PAGE = 100  # part rows read ahead while a large object is sent
+
+
+def open_content(store: Store, version: Version, start: int, length: int) -> Body:
+    """The bytes [start, start + length) of a version, in chunks of at most CHUNK_MAX_BYTES where they are many.
+
+    The first blob is opened before this returns, so that a missing one raises before any header is sent.
+    Raises: BlobMissing.
+    """
+    content = version.content
+    if content.is_inline:
+        if content.inline is None:
+            raise InternalError
+        return content.inline[start : start + length]
+    if length == 0:
+        return b""
+    if content.blob is not None:
+        body = runtime.offload(store.storage.read, content.blob, start, length)
+        return body if isinstance(body, bytes | FileSpan) else chunks(body)
+    if content.manifest is None:
+        raise InternalError
+    bodies = _part_bodies(store, content.manifest, start, length)
+    return Chunks(next(bodies), bodies)
+
+
+def chunks(body: Body) -> Chunks:
+    """Any body in pieces of at most CHUNK_MAX_BYTES."""
+    return Chunks(body, iter(()))
+
+
+def close(body: Body) -> None:
+    """Give back what a body holds; for whoever does not send it."""
+    if isinstance(body, FileSpan):
+        os.close(body.fd)
+    elif not isinstance(body, bytes):
+        close_iterator = getattr(body, "close", None)
+        if close_iterator is not None:
+            close_iterator()
+
+
+class Chunks:
+    """One body after another as one iterator. Waiting for bytes happens in the disk pool (I8)."""
+
+    def __init__(self, first: Body, rest: Iterator[Body]) -> None:
+        self._body = first
+        self._rest = rest
+        self._offset = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while True:
+            chunk = self._chunk()
+            if chunk:
+                return chunk
+            spent, self._body = self._body, b""
+            close(spent)
+            self._body = next(self._rest)
+            self._offset = 0
+
+    def _chunk(self) -> bytes:
+        body = self._body
+        if isinstance(body, FileSpan):
+            count = min(CHUNK_MAX_BYTES, body.length - self._offset)
+            chunk: bytes = runtime.offload(os.pread, body.fd, count, body.offset + self._offset) if count else b""
+            if count and not chunk:
+                raise InternalError("A blob is shorter than its row says.")
+            self._offset += len(chunk)
+            return chunk
+        if isinstance(body, bytes):
+            self._body = b""
+            return body
+        return runtime.offload(next, body, b"")
+
+    def close(self) -> None:
+        body, self._body = self._body, b""
+        close(body)
+        close_rest = getattr(self._rest, "close", None)
+        if close_rest is not None:
+            close_rest()
+
+
+def _part_bodies(store: Store, manifest: Manifest, start: int, length: int) -> Iterator[Body]:
+    """One body per part that the range touches, opened when its turn comes."""
+    rows: dict[int, Part] = {}
+    for number, offset, count in multipart.pieces(manifest.runs, start, length):
+        part = rows.pop(number, None)
+        if part is None:
+            # Rows of parts that Complete did not list may still lie between; only numbers of the manifest are used.
+            page = store.metadata.parts(manifest.upload_id, number, number + PARTS_PAGE, PARTS_PAGE)
+            rows = {row.number: row for row in page}
+            part = rows.pop(number, None)
+        if part is None:
+            raise BlobMissing
+        if count:
+            yield runtime.offload(store.storage.read, part.blob, offset, count)
+
+
+def part_rows(store: Store, manifest: Manifest, numbers: Sequence[int]) -> list[Part]:
+    """The rows of some of a manifest's parts, ascending as `numbers` are."""
+    if not numbers:
+        return []
+    wanted = set(numbers)
+    rows: list[Part] = []
+    first, last = numbers[0], numbers[-1]
+    while first <= last:
+        page = store.metadata.parts(manifest.upload_id, first, last, 1000)
+        rows.extend(row for row in page if row.number in wanted)
+        if len(page) < 1000:
+            break
+        first = page[-1].number + 1
+    return rows

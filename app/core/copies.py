@@ -1,0 +1,76 @@
+"""CopyObject: a new row over the same bytes, whatever their size. UploadPartCopy streams instead (core/uploads.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app import runtime
+from app.core.content import CHUNK_MAX_BYTES, chunks, open_content
+from app.core.objects import NewObject, Stored, publish
+from app.core.store import COPY_MAX_BYTES, Store
+from app.domain.digests import Digests
+from app.domain.errors import InvalidRequest
+from app.domain.payload import Expected
+from app.domain.types import Checksum, Condition, Version
+
+
+def copy_object(
+    store: Store, new: NewObject, source: Version, condition: Condition | None, algorithm: str | None
+) -> Stored:
+    """Publish the source's content under another key: same ETag, same parts, same checksum.
+
+    With another checksum `algorithm` the bytes are read once to compute it. `source` carries its inline bytes.
+    Raises: InvalidRequest (over 5 GiB), and what `MetadataStore.publish` raises.
+    """
+    if source.size_bytes > COPY_MAX_BYTES:
+        raise InvalidRequest(
+            "The specified copy source is larger than the maximum allowable size for a copy source: "
+            f"{COPY_MAX_BYTES}"
+        )
+    checksum = source.checksum
+    if algorithm is not None and (checksum is None or checksum.algorithm != algorithm):
+        checksum = _compute(store, source, algorithm)
+    published = publish(
+        store, new, source.size_bytes, source.etag, source.content, checksum, condition, is_fresh=False
+    )
+    return Stored(published, source.etag, source.size_bytes, checksum)
+
+
+def _compute(store: Store, version: Version, algorithm: str) -> Checksum:
+    digests = Digests((algorithm,), sha256=False)
+    payload = SourcePayload(store, version, 0, version.size_bytes)
+    try:
+        while piece := payload.receive(CHUNK_MAX_BYTES):
+            runtime.offload(digests.update, piece)
+    finally:
+        payload.close()
+    return Checksum(algorithm, digests.checksum(algorithm))
+
+
+class SourcePayload:
+    """A range of a stored version as the body of a new part. Whoever makes it closes it."""
+
+    def __init__(self, store: Store, version: Version, start: int, length: int) -> None:
+        self.size_bytes: int | None = length
+        self.expected = Expected()
+        self._chunks = chunks(open_content(store, version, start, length))
+
+    def receive(self, max_bytes: int) -> bytes:
+        return next(self._chunks, b"")
+
+    def decode(self, received: bytes) -> bytes:
+        return received
+
+    def finish(self) -> dict[str, str]:
+        return {}
+
+    def close(self) -> None:
+        self._chunks.close()
+
+
+def described_as(new: NewObject, source: Version, *, attributes: bool, tags: bool) -> NewObject:
+    """The new object with the source's attributes or tags where the directive is COPY."""
+    if attributes:
+        kept = replace(source.attributes, storage_class=new.attributes.storage_class, website_redirect=None)
+        new = replace(new, attributes=replace(kept, website_redirect=new.attributes.website_redirect))
+    return replace(new, tags=source.tags) if tags else new
