@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from app.metadata.base import MetadataStore
 from app.storage.base import ObjectStorage
@@ -25,6 +26,28 @@ class Limits:
     upload_expiry_s: int = 7 * 86_400
 
 
+class Directory(Protocol):
+    """The people a grant can name: canonical user ids and the names they are shown by."""
+
+    def exists(self, user_id: str) -> bool: ...
+
+    def display_name(self, user_id: str) -> str:
+        """The empty text for an id that nobody has (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUsers:
+    """A directory that is complete when it is made: id -> name."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def exists(self, user_id: str) -> bool:
+        return user_id in self.names
+
+    def display_name(self, user_id: str) -> str:
+        return self.names.get(user_id, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     metadata: MetadataStore
@@ -32,3 +55,4 @@ class Store:
     now_ms: Callable[[], int]
     limits: Limits = Limits()
     region: str = "us-east-1"
+    directory: Directory = KnownUsers()

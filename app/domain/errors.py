@@ -32,6 +32,10 @@ class InternalError(S3Error):
     pass
 
 
+class BlobMissing(InternalError):
+    """A reference leads to no blob. Never a 404: the row says that there are bytes."""
+
+
 # -- 304: no error to a user, but an answer without the object ---------------------------------------------------
 
 
@@ -76,6 +80,14 @@ class IllegalLocationConstraintException(S3Error):
         "IllegalLocationConstraintException",
         400,
         "The location constraint is incompatible with the region this request was sent to.",
+    )
+
+
+class IllegalVersioningConfigurationException(S3Error):
+    code, status, default = (
+        "IllegalVersioningConfigurationException",
+        400,
+        "The versioning configuration specified in the request is invalid.",
     )
 
 
@@ -277,6 +289,18 @@ class SignatureDoesNotMatch(S3Error):
 
 
 # -- 404 ---------------------------------------------------------------------------------------------------------
+
+
+class MetadataConfigurationNotFound(S3Error):
+    code, status, default = (
+        "MetadataConfigurationNotFound",
+        404,
+        "The metadata configuration for the specified bucket was not found",
+    )
+
+
+class NoSuchAnnotation(S3Error):
+    code, status, default = "NoSuchAnnotation", 404, "The specified annotation does not exist."
 
 
 class NoSuchBucket(S3Error):
