@@ -55,15 +55,14 @@ def parse_copy_source_range(header: str, size_bytes: int) -> ByteRange:
 
     Raises: InvalidArgument for any other form, InvalidRange when it ends behind the source's last byte.
     """
-    bounds = _bounds(header)
-    if bounds is None or bounds[0] is None or bounds[1] is None or bounds[1] < bounds[0]:
+    first, last = _bounds(header) or (None, None)
+    if first is None or last is None or last < first:
         raise InvalidArgument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
             "zero-based offsets of the first and last bytes to copy",
             ArgumentName="x-amz-copy-source-range",
             ArgumentValue=header,
         )
-    first, last = bounds
     if last >= size_bytes:
         raise _unsatisfiable(header, size_bytes)
     return ByteRange(first, last + 1 - first)
