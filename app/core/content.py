@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from app import runtime
 from app.core.store import Store
 from app.domain import multipart
-from app.domain.errors import InternalError
+from app.domain.errors import BlobMissing, InternalError
 from app.domain.types import Body, FileSpan, Manifest, Part, Version
-from app.storage.base import BlobMissing
 
 CHUNK_MAX_BYTES = 1 << 20
 PARTS_PAGE = 100  # part rows read ahead while a large object is sent
@@ -97,19 +96,29 @@ class Chunks:
 
 
 def _part_bodies(store: Store, manifest: Manifest, start: int, length: int) -> Iterator[Body]:
-    """One body per part that the range touches, opened when its turn comes."""
-    rows: dict[int, Part] = {}
-    for number, offset, count in multipart.pieces(manifest.runs, start, length):
-        part = rows.pop(number, None)
-        if part is None:
-            # Rows of parts that Complete did not list may still lie between; only numbers of the manifest are used.
-            page = store.metadata.parts(manifest.upload_id, number, number + PARTS_PAGE, PARTS_PAGE)
-            rows = {row.number: row for row in page}
-            part = rows.pop(number, None)
-        if part is None:
+    """One body per part that the range touches, opened when its turn comes.
+
+    Rows of parts that Complete did not list may still lie between; only numbers of the manifest are asked for.
+    """
+    for stretch in multipart.locate(manifest.runs, start, length):
+        skip_bytes, left_bytes = stretch.skip_bytes, stretch.length_bytes
+        for part in _rows(store, manifest.upload_id, stretch.first_number, stretch.last_number):
+            count = min(part.size_bytes - skip_bytes, left_bytes)
+            yield runtime.offload(store.storage.read, part.blob, skip_bytes, count)
+            skip_bytes, left_bytes = 0, left_bytes - count
+
+
+def _rows(store: Store, upload_id: str, first: int, last: int) -> Iterator[Part]:
+    """Parts first to last, every one of them, read a page at a time. Raises: BlobMissing when a row is gone."""
+    while first <= last:
+        page = store.metadata.parts(upload_id, first, last, PARTS_PAGE)
+        if not page:
             raise BlobMissing
-        if count:
-            yield runtime.offload(store.storage.read, part.blob, offset, count)
+        for part in page:
+            if part.number != first:
+                raise BlobMissing
+            yield part
+            first += 1
 
 
 def part_rows(store: Store, manifest: Manifest, numbers: Sequence[int]) -> list[Part]:

@@ -156,6 +156,10 @@ class InvalidTag(S3Error):
     code, status, default = "InvalidTag", 400, "The tag provided was not a valid tag."
 
 
+class InvalidToken(S3Error):
+    code, status, default = "InvalidToken", 400, "The provided token is malformed or otherwise invalid."
+
+
 class InvalidURI(S3Error):
     code, status, default = "InvalidURI", 400, "Couldn't parse the specified URI."
 

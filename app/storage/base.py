@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from app.domain.errors import InternalError
+from app.domain.errors import BlobMissing
 from app.domain.types import BlobRef, Body, Health
 
 CHUNK_MAX_BYTES = 1 << 20  # of an iterator that `read` gives
-
-
-class BlobMissing(InternalError):
-    """A reference leads to no blob. Never a 404: the row says that there are bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +89,6 @@ class ObjectStorage(ABC):
     @abstractmethod
     def clean_up(self) -> int:
         """Remove what writers that no longer live left behind; gives how many. Never touches a live writer's."""
+
+
+__all__ = ["CHUNK_MAX_BYTES", "BlobInfo", "BlobMissing", "BlobWriter", "ObjectStorage"]
