@@ -1,15 +1,9 @@
 """S3's documents: `read_…` turns request bodies into plain values, the rest turn plain values into response bodies."""
 
 from app.s3.xml.documents import (
-    abac_status,
-    accelerate_configuration,
     access_control_policy,
-    bucket_logging_status,
-    empty_list,
     location_constraint,
-    notification_configuration,
     ownership_controls,
-    request_payment_configuration,
     tagging,
     versioning_configuration,
 )
@@ -61,15 +55,11 @@ __all__ = [
     "Deleted",
     "NotDeleted",
     "PartsPage",
-    "abac_status",
-    "accelerate_configuration",
     "access_control_policy",
-    "bucket_logging_status",
     "complete_multipart_upload_result",
     "copy_object_result",
     "copy_part_result",
     "delete_result",
-    "empty_list",
     "error",
     "get_object_attributes_response",
     "initiate_multipart_upload_result",
@@ -80,7 +70,6 @@ __all__ = [
     "list_parts_result",
     "list_versions_result",
     "location_constraint",
-    "notification_configuration",
     "ownership_controls",
     "read_acl",
     "read_complete_multipart_upload",
@@ -89,7 +78,6 @@ __all__ = [
     "read_ownership_controls",
     "read_tagging",
     "read_versioning",
-    "request_payment_configuration",
     "tagging",
     "versioning_configuration",
 ]
