@@ -5,11 +5,25 @@ Parts mostly have one size but the last, so ten thousand of them are two runs. N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from app.domain.types import PartRun
 
 PART_NUMBER_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes that lie in the parts first_number … last_number, every number between them included.
+
+    `skip_bytes` are passed over in the first part, then `length_bytes` taken, which end inside the last part.
+    """
+
+    first_number: int
+    last_number: int
+    skip_bytes: int
+    length_bytes: int
 
 
 def runs_of(parts: Iterable[tuple[int, int]]) -> tuple[PartRun, ...]:
@@ -56,26 +70,33 @@ def locate_part(runs: Iterable[PartRun], number: int) -> tuple[int, int] | None:
     return None
 
 
-def pieces(runs: Iterable[PartRun], start: int, length: int) -> Iterator[tuple[int, int, int]]:
-    """The bytes [start, start + length) of the object, part by part: (number, offset in the part, count), count > 0.
+def locate(runs: Iterable[PartRun], start: int, length: int) -> list[Stretch]:
+    """The parts that hold the bytes [start, start + length) of the object, in order.
 
-    Bytes beyond the object's end are nobody's.
+    One stretch for each row of consecutive numbers, so that parts which are not the object's are never read. No bytes
+    give no stretch; bytes beyond the object's end are nobody's.
     """
-    position = 0
-    end = start + length
+    stretches: list[Stretch] = []
+    position, end = 0, start + length
     for run in runs:
         run_end = position + run.count * run.size_bytes
         if position >= end:
-            return
-        if run_end > start:
-            yield from _run_pieces(run, position, max(start, position), min(end, run_end))
+            break
+        begin, stop = max(start, position), min(end, run_end)
+        if begin < stop:
+            first, skip_bytes = divmod(begin - position, run.size_bytes)
+            last = (stop - 1 - position) // run.size_bytes
+            found = Stretch(run.first_number + first, run.first_number + last, skip_bytes, stop - begin)
+            _append(stretches, found)
         position = run_end
+    return stretches
 
 
-def _run_pieces(run: PartRun, position: int, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The pieces of one run, which begins at `position`; [start, end) lies inside it."""
-    while start < end:
-        index, offset = divmod(start - position, run.size_bytes)
-        count = min(run.size_bytes - offset, end - start)
-        yield run.first_number + index, offset, count
-        start += count
+def _append(stretches: list[Stretch], found: Stretch) -> None:
+    """Add a stretch, or lengthen the last one where the numbers go on without a gap."""
+    if stretches and stretches[-1].last_number + 1 == found.first_number:
+        before = stretches[-1]
+        length_bytes = before.length_bytes + found.length_bytes
+        stretches[-1] = Stretch(before.first_number, found.last_number, before.skip_bytes, length_bytes)
+    else:
+        stretches.append(found)

@@ -40,12 +40,12 @@ def validate_tags(tags: Tags, max_count: int = OBJECT_TAGS_MAX) -> Tags:
 
 
 def parse_tagging_header(header: str) -> Tags:
-    """The tags of "a=b&c=d", not yet validated: URL query parameters in UTF-8, "+" a blank.
+    """The object tags of "a=b&c=d", validated: URL query parameters in UTF-8, "+" a blank.
 
-    Raises: InvalidArgument for what is no UTF-8.
+    Raises: InvalidArgument for what is no UTF-8, and what `validate_tags` raises.
     """
     pairs = (pair.partition("=") for pair in header.split("&") if pair)
-    return tuple((_decoded(name), _decoded(value)) for name, _, value in pairs)
+    return validate_tags(tuple((_decoded(name), _decoded(value)) for name, _, value in pairs))
 
 
 def _decoded(text: str) -> str:

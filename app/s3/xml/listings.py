@@ -24,7 +24,7 @@ from app.s3.xml.text import (
 
 
 def list_all_my_buckets_result(
-    page: Page[Bucket], owner_id: str, directory: Directory, *, prefix: str = "", next_token: str | None = None
+    page: Page[Bucket], owner_id: str, directory: Directory, *, prefix: str | None = None, next_token: str | None = None
 ) -> bytes:
     """ListBuckets: the caller's own buckets."""
     buckets = "".join(
