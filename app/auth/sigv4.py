@@ -1,0 +1,179 @@
+"""Who sent a request: Signature Version 4 in the Authorization header or in a presigned query, or nobody.
+
+Pure: credentials and time come in from outside, nothing is read from the body.
+Source: "Authenticating Requests (AWS Signature Version 4)", AWS S3 API reference.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.auth import payload_mode
+from app.auth.canonical import (
+    canonical_path,
+    canonical_query,
+    canonical_request,
+    joined_headers,
+    query_pairs,
+    sign,
+    signing_key,
+    string_to_sign,
+)
+from app.auth.chunked import ChunkSigner
+from app.auth.claims import Claim, header_claim, is_presigned, presigned_claim
+from app.auth.credentials import Credential
+from app.auth.payload_mode import PayloadMode, read_mode
+from app.domain.errors import (
+    AccessDenied,
+    InvalidAccessKeyId,
+    InvalidArgument,
+    InvalidRequest,
+    InvalidToken,
+    S3Error,
+    SignatureDoesNotMatch,
+)
+from app.domain.types import ANONYMOUS, Principal
+
+SIGNING_KEYS_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """`seed` starts the chain of chunk signatures; it is there exactly when `payload` has signatures."""
+
+    principal: Principal
+    payload: PayloadMode
+    seed: ChunkSigner | None = None
+    is_presigned: bool = False
+
+
+class Authenticator:
+    """Answers for one server. Requests may come from several threads at once if `find_credential` bears that."""
+
+    def __init__(
+        self,
+        find_credential: Callable[[str], Credential | None],
+        region: str,
+        signing_hosts: Sequence[str],
+        now_s: Callable[[], float],
+    ) -> None:
+        """`region` is the only one accepted in a scope; empty, any is.
+
+        `signing_hosts` are names that clients may have signed in place of the Host received: those of a proxy or of
+        a container's network.
+        """
+        self._find_credential = find_credential
+        self._region = region
+        self._signing_hosts = tuple(signing_hosts)
+        self._now_s = now_s
+        # Whoever names an unknown access key is checked against this secret, so that the answer takes as long.
+        self._nobody = Credential("", secrets.token_hex(20), ANONYMOUS)
+        self._signing_key = lru_cache(maxsize=SIGNING_KEYS_MAX)(_derive)
+
+    def authenticate(
+        self, method: str, raw_path: str, raw_query: str, headers: Sequence[tuple[str, str]]
+    ) -> Authenticated:
+        """The caller, and how the body is to be read. `headers` are lower-case names and latin-1 values, as received.
+
+        Raises: SignatureDoesNotMatch, InvalidAccessKeyId, AccessDenied (expired, unsigned headers),
+        RequestTimeTooSkewed, and for what cannot be understood the S3 error that names it.
+        """
+        values = joined_headers(headers)
+        query = query_pairs(raw_query) if raw_query else []
+        authorization = values.get("authorization")
+        in_query = is_presigned(query) if query else False
+        if authorization is None and not in_query:
+            return _anonymous(values)
+        if not in_query:
+            claim = header_claim(authorization or "", values, query, self._region, self._now_s())
+        elif authorization is None:
+            claim = presigned_claim(query, values, self._region, self._now_s())
+        else:
+            raise InvalidArgument(
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified",
+                ArgumentName="Authorization",
+            )
+        mode = read_mode(claim.payload_hash)
+        _check_signed(values, claim.signed)
+        _check_token(values, query)
+        credential, key = self._verify(method, canonical_path(raw_path), values, claim)
+        seed = None
+        if mode.has_signatures:
+            seed = ChunkSigner(key, claim.timestamp, claim.scope.text, claim.signature)
+        return Authenticated(credential.principal, mode, seed, in_query)
+
+    def _verify(self, method: str, path: str, headers: dict[str, str], claim: Claim) -> tuple[Credential, bytes]:
+        """The credential, and the key that signed. Unknown access keys take the same way to the end."""
+        scope = claim.scope
+        credential = self._find_credential(scope.access_key)
+        checked = credential or self._nobody
+        key = self._signing_key(checked.access_key, checked.generation, checked.secret_key, scope.date, scope.region)
+        query = canonical_query(claim.query)
+        request = canonical_request(method, path, query, headers, claim.signed, claim.payload_hash)
+        text = string_to_sign(claim.timestamp, scope.text, request)
+        is_signed = _is_signature(key, text, claim)
+        for host in () if is_signed else self._signing_hosts:
+            # Only the name may differ that a proxy changed; everything else was signed as it came.
+            other = canonical_request(method, path, query, {**headers, "host": host}, claim.signed, claim.payload_hash)
+            is_signed = is_signed or _is_signature(key, string_to_sign(claim.timestamp, scope.text, other), claim)
+        if is_signed and credential is not None:
+            return credential, key
+        mismatch = _mismatch(claim, request, text)
+        raise mismatch if credential is not None else InvalidAccessKeyId(AWSAccessKeyId=scope.access_key)
+
+
+def _derive(_access_key: str, _generation: int, secret_key: str, date: str, region: str) -> bytes:
+    """A signing key, remembered by everything that it depends on and by whose it is."""
+    return signing_key(secret_key, date, region)
+
+
+def _anonymous(headers: Mapping[str, str]) -> Authenticated:
+    value = headers.get(payload_mode.HEADER)
+    if value is None:
+        return _NOBODY
+    mode = read_mode(value.strip(" \t"))
+    if mode.has_signatures:
+        raise InvalidRequest(f"{payload_mode.HEADER} promises chunk signatures, but the request is not signed.")
+    return Authenticated(ANONYMOUS, mode)
+
+
+_NOBODY = Authenticated(ANONYMOUS, payload_mode.UNSIGNED)
+
+
+def _check_signed(headers: Mapping[str, str], signed: Sequence[str]) -> None:
+    """Every x-amz-* header and the host must be signed: else a URL's holder could add a copy source or an ACL."""
+    unsigned = [
+        name for name in headers if name.startswith("x-amz-") and name not in signed and name != payload_mode.HEADER
+    ]
+    if "host" not in signed:
+        unsigned.append("host")
+    if unsigned:
+        raise AccessDenied(
+            "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(unsigned)
+        )
+
+
+def _check_token(headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> None:
+    """No session tokens are issued here, so none can be valid."""
+    if "x-amz-security-token" in headers or any(name.lower() == "x-amz-security-token" for name, _ in query):
+        raise InvalidToken
+
+
+def _is_signature(key: bytes, text: bytes, claim: Claim) -> bool:
+    return hmac.compare_digest(sign(key, text), claim.signature)
+
+
+def _mismatch(claim: Claim, request: bytes, text: bytes) -> S3Error:
+    return SignatureDoesNotMatch(
+        AWSAccessKeyId=claim.scope.access_key,
+        StringToSign=text.decode("utf-8", "replace"),
+        SignatureProvided=claim.signature,
+        StringToSignBytes=text.hex(" "),
+        CanonicalRequest=request.decode("utf-8", "replace"),
+        CanonicalRequestBytes=request.hex(" "),
+    )
