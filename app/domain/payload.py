@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.digests import Digests, header_name, is_checksum
+from app.domain.errors import BadDigest, InvalidRequest, XAmzContentSHA256Mismatch
+from app.domain.types import Checksum
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -38,7 +42,7 @@ class Payload(Protocol):
     def decode(self, received: bytes) -> bytes:
         """The payload in what was received, in order; may be b"". Safe in a thread, one call at a time.
 
-        Raises: SignatureDoesNotMatch, IncompleteBody, InvalidRequest (broken framing).
+        Raises: SignatureDoesNotMatch, IncompleteBody, InvalidRequest (broken framing), MalformedTrailerError.
         """
 
     def finish(self) -> Mapping[str, str]:
@@ -68,3 +72,28 @@ class BytesPayload:
 
     def finish(self) -> Mapping[str, str]:
         return {}
+
+
+def verify(expected: Expected, digests: Digests, trailers: Mapping[str, str]) -> Checksum | None:
+    """Compare a body that came whole with what the client said; the checksum it sent, if any.
+
+    `digests` must have been asked for all that is expected, `trailers` come from `Payload.finish`.
+    Raises: XAmzContentSHA256Mismatch, BadDigest; InvalidRequest for a trailer that is missing or no checksum.
+    """
+    if expected.payload_sha256 is not None and digests.sha256_hex() != expected.payload_sha256:
+        raise XAmzContentSHA256Mismatch(
+            ClientComputedContentSHA256=expected.payload_sha256, S3ComputedContentSHA256=digests.sha256_hex()
+        )
+    if expected.content_md5 is not None and digests.md5_bytes() != expected.content_md5:
+        raise BadDigest("The Content-MD5 you specified did not match what we received.")
+    algorithm = expected.checksum_algorithm
+    if algorithm is None:
+        return None
+    value = expected.checksum_value
+    if value is None:
+        value = trailers.get(header_name(algorithm))
+        if value is None or not is_checksum(algorithm, value):
+            raise InvalidRequest(f"Value for {header_name(algorithm)} trailing header is invalid.")
+    if digests.checksum(algorithm) != value:
+        raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
+    return Checksum(algorithm, value)
