@@ -47,3 +47,28 @@ def versioning_configuration(versioning: Versioning) -> bytes:
 
 def ownership_controls(object_ownership: str) -> bytes:
     return document("OwnershipControls", f"<Rule>{element('ObjectOwnership', object_ownership)}</Rule>")
+
+
+def bucket_logging_status() -> bytes:
+    return document("BucketLoggingStatus")
+
+
+def notification_configuration() -> bytes:
+    return document("NotificationConfiguration")
+
+
+def accelerate_configuration() -> bytes:
+    return document("AccelerateConfiguration")
+
+
+def request_payment_configuration() -> bytes:
+    return document("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")
+
+
+def abac_status() -> bytes:
+    return document("AbacStatus", "<Status>Disabled</Status>")
+
+
+def empty_list(root: str) -> bytes:
+    """A list of analytics, metrics, inventory or tiering configurations that has none."""
+    return document(root, "<IsTruncated>false</IsTruncated>")

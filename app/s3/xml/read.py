@@ -22,6 +22,7 @@ from app.domain.errors import (
     UnresolvableGrantByEmailAddress,
 )
 from app.domain.multipart import PART_NUMBER_MAX
+from app.domain.tags import BUCKET_TAGS_MAX, validate_tags
 from app.domain.types import Tags, Versioning
 from app.s3.xml.tree import Element, parse
 
@@ -39,14 +40,6 @@ class BucketConfiguration:
 
     location: str | None = None
     tags: Tags = ()
-
-
-@dataclass(frozen=True, slots=True)
-class VersioningConfiguration:
-    """`status` is ENABLED or SUSPENDED, None where the document says nothing of it."""
-
-    status: Versioning | None
-    mfa_delete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +71,44 @@ class CompletePart:
     checksums: tuple[tuple[str, str], ...] = ()
 
 
-def read_create_bucket_configuration(document: bytes) -> BucketConfiguration:
-    """CreateBucketConfiguration; an empty body is an empty configuration. Raises: S3NotImplemented (directory buckets)."""
+def read_create_bucket(document: bytes) -> BucketConfiguration:
+    """CreateBucketConfiguration; an empty body is an empty configuration.
+
+    Raises: BadRequest and InvalidTag for its tags, S3NotImplemented for directory buckets.
+    """
     if not document.strip():
         return BucketConfiguration()
     root = parse(document, "CreateBucketConfiguration", CONFIGURATION_MAX_BYTES)
     if root.child("Location") is not None or root.child("Bucket") is not None:
         raise S3NotImplemented("Directory buckets are not implemented.")
     tags = root.child("Tags")
-    return BucketConfiguration(root.word("LocationConstraint"), () if tags is None else _tags(tags))
+    return BucketConfiguration(root.word("LocationConstraint"), () if tags is None else _tags(tags, BUCKET_TAGS_MAX))
 
 
-def read_tagging(document: bytes) -> Tags:
-    """Tagging, in the order given and not yet validated (`domain.tags.validate_tags`)."""
-    return _tags(parse(document, "Tagging", CONFIGURATION_MAX_BYTES).require("TagSet"))
+def read_tagging(document: bytes, max_count: int) -> Tags:
+    """Tagging, validated, in the order given. Raises: BadRequest (more than `max_count`), InvalidTag."""
+    return _tags(parse(document, "Tagging", CONFIGURATION_MAX_BYTES).require("TagSet"), max_count)
 
 
-def _tags(tag_set: Element) -> Tags:
-    return tuple((tag.require("Key").text, tag.require("Value").text) for tag in tag_set.all("Tag"))
+def _tags(tag_set: Element, max_count: int) -> Tags:
+    pairs = tuple((tag.require("Key").text, tag.require("Value").text) for tag in tag_set.all("Tag"))
+    return validate_tags(pairs, max_count)
 
 
-def read_versioning_configuration(document: bytes) -> VersioningConfiguration:
+def read_versioning(document: bytes) -> Versioning:
+    """VersioningConfiguration: ENABLED or SUSPENDED.
+
+    Raises: IllegalVersioningConfigurationException where it says neither, S3NotImplemented for MFA Delete.
+    """
     root = parse(document, "VersioningConfiguration", CONFIGURATION_MAX_BYTES)
     status, mfa_delete = root.word("Status"), root.word("MfaDelete") or root.word("MFADelete")
     if status not in (None, "Enabled", "Suspended") or mfa_delete not in (None, "", "Enabled", "Disabled"):
         raise MalformedXML
-    return VersioningConfiguration(None if status is None else Versioning(status), mfa_delete == "Enabled")
+    if mfa_delete == "Enabled":
+        raise S3NotImplemented("MFA Delete is not implemented.")
+    if status is None:
+        raise IllegalVersioningConfigurationException
+    return Versioning(status)
 
 
 def read_ownership_controls(document: bytes) -> str:
@@ -167,7 +172,7 @@ def _complete_part(part: Element) -> CompletePart:
     return CompletePart(number, etag, tuple(checksums))
 
 
-def read_access_control_policy(document: bytes) -> Acl:
+def read_acl(document: bytes) -> Acl:
     """AccessControlPolicy. Whether its canonical ids belong to anybody is the caller's to check.
 
     Raises: MalformedACLError, InvalidArgument (an unknown group), UnresolvableGrantByEmailAddress.
