@@ -6,13 +6,20 @@ that the command line loads no Flask and the server nothing of the command line.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from app.version import __version__
+
 if TYPE_CHECKING:
+    from app.auth.credentials import Credential
     from app.config import Config
     from app.core.store import Store
-
-__version__ = "0.1.0"
+    from app.domain.types import Principal
+    from app.observe.logging import RequestLog
+    from app.observe.metrics import Metrics, NoMetrics
+    from app.s3.adapter import S3Flask
+    from app.s3.pipeline import Outcome, Recorder
 
 DEFAULT_REGION = "us-east-1"
 
@@ -20,7 +27,7 @@ DEFAULT_REGION = "us-east-1"
 def build_store(config: Config) -> Store:
     """The store of a configuration, its two engines not opened yet. Raises: ConfigError."""
     from app import registry, runtime
-    from app.core.store import Limits, Store
+    from app.core.store import KnownUsers, Limits, Store
 
     metadata = registry.metadata_store(config.metadata.engine, config)
     storage = registry.object_storage(config.storage.backend, config)
@@ -33,4 +40,100 @@ def build_store(config: Config) -> Store:
         upload_expiry_s=config.storage.upload_expiry_days * 86_400,
     )
     # With an empty region signatures may name any; buckets still need one to lie in.
-    return Store(metadata, storage, runtime.now_ms, limits, config.server.region or DEFAULT_REGION)
+    region = config.server.region or DEFAULT_REGION
+    directory = KnownUsers({known.principal.id: known.principal.name for known in credentials(config).values()})
+    return Store(metadata, storage, runtime.now_ms, limits, region, directory)
+
+
+class Lifecycle:
+    """What a process opens after it was forked, and what a start has to put right before. Found as `app.extensions["bleepstore"]`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def open(self) -> None:
+        """Open both engines and let this process take its turn at the sweep. In a worker, after fork."""
+        import os
+        import socket
+
+        from app import runtime
+        from app.core.sweep import Sweeper
+
+        self.store.metadata.open()
+        self.store.storage.open()
+        runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}").run_forever)
+
+    def close(self) -> None:
+        self.store.storage.close()
+        self.store.metadata.close()
+
+
+def create_app(config: Config) -> S3Flask:
+    """The whole server as a WSGI application. It imports and connects; nothing is opened before `Lifecycle.open`."""
+    from app.auth.sigv4 import Authenticator
+    from app.observe import health, logging, metrics
+    from app.observe.endpoints import service_blueprint
+    from app.s3.adapter import S3Flask
+    from app.s3.pipeline import Pipeline, Settings
+    from app.s3.routing import Router
+    from app.s3.views import BLUEPRINTS
+
+    store = build_store(config)
+    counters = metrics.for_config(config)
+    domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
+    pipeline = Pipeline(
+        Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
+        Authenticator(credentials(config).get, config.server.region, config.server.signing_hosts, time.time),
+        store,
+        Settings(domains=domains, authenticate=config.auth.enabled, owner=root(config)),
+        _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format)),
+    )
+    application = S3Flask(pipeline, domains, BLUEPRINTS)
+    checks = {"metadata": store.metadata.check, "storage": store.storage.check}
+    is_watched = config.observability.health_check
+    application.register_blueprint(service_blueprint(health.HealthChecks(checks) if is_watched else None, counters))
+    application.extensions["bleepstore"] = Lifecycle(store)
+    return application
+
+
+def root(config: Config) -> Principal:
+    """The user of `auth.access_key`. Its id does not change with the key."""
+    from app.domain.names import canonical_id
+    from app.domain.types import Principal
+
+    return Principal(canonical_id("root"), "root", config.auth.access_key, is_root=True)
+
+
+def credentials(config: Config) -> dict[str, Credential]:
+    """Everybody who can sign, by access key."""
+    from app.auth.credentials import Credential
+    from app.domain.types import Principal
+
+    known = {config.auth.access_key: Credential(config.auth.access_key, config.auth.secret_key, root(config))}
+    for user in config.auth.users:
+        principal = Principal(user.id, user.name, user.access_key)
+        known[user.access_key] = Credential(user.access_key, user.secret_key, principal)
+    return known
+
+
+def _recorder(counters: Metrics | NoMetrics, log_request: RequestLog) -> Recorder:
+    def record(outcome: Outcome, seconds: float) -> None:
+        counters.record_request(outcome.operation, outcome.status, seconds, outcome.bytes_in, outcome.bytes_out)
+        log_request(
+            request_id=outcome.request_id,
+            operation=outcome.operation,
+            bucket=outcome.bucket,
+            key=outcome.key,
+            status=outcome.status,
+            code=outcome.code,
+            bytes_in=outcome.bytes_in,
+            bytes_out=outcome.bytes_out,
+            seconds=seconds,
+            principal=outcome.principal.name,
+            remote_address=outcome.remote_address,
+        )
+
+    return record
+
+
+__all__ = ["Lifecycle", "__version__", "build_store", "create_app"]

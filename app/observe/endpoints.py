@@ -1,0 +1,117 @@
+"""The service's own paths as a Flask blueprint: health, metrics, and the API's description.
+
+Which requests get here instead of to S3 is decided elsewhere; a bucket may be called `health`. Answers are made by
+modules that know no Flask.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import flask
+
+from app import runtime
+from app.observe.health import HealthChecks
+from app.observe.metrics import Metrics, NoMetrics
+
+ASSETS = Path(__file__).parent / "assets"
+ASSET_AGE_S = 3_600
+
+# Served by name, and nothing else of the disk.
+_DOCS_ASSETS = {
+    "docs.css": ASSETS,
+    "docs.js": ASSETS,
+    "swagger-ui.css": ASSETS / "swagger-ui",
+    "swagger-ui-bundle.js": ASSETS / "swagger-ui",
+}
+
+_SCHEMA = "s3-api.openapi.yaml"
+# In an installed package beside the assets; in a checkout where everybody looks for it.
+_SCHEMA_PATHS = (ASSETS / _SCHEMA, Path(__file__).parents[2] / "schemas" / _SCHEMA)
+
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def service_blueprint(health: HealthChecks | None, metrics: Metrics | NoMetrics) -> flask.Blueprint:
+    """The service's routes. What is switched off (`health` None, `NoMetrics`) answers 404."""
+    blueprint = flask.Blueprint("service", __name__)
+    description = ApiDescription()
+
+    @blueprint.get("/healthz")
+    def liveness() -> flask.Response:
+        return _off() if health is None else _json(*health.liveness())
+
+    @blueprint.get("/readyz")
+    def readiness() -> flask.Response:
+        return _off() if health is None else _json(*health.readiness())
+
+    @blueprint.get("/health")
+    def detailed_health() -> flask.Response:
+        return _off() if health is None else _json(*health.health())
+
+    @blueprint.get("/metrics")
+    def render_metrics() -> flask.Response:
+        if isinstance(metrics, NoMetrics):
+            return _off()
+        # Reading every worker's files is a long loop of Python: in a thread it shares the interpreter with requests.
+        body, content_type = runtime.offload_scan(metrics.render, flask.request.headers.get("Accept"))
+        return _answer(200, body, content_type)
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> flask.Response:
+        return _json(200, description.as_json())
+
+    @blueprint.get("/docs")
+    def docs() -> flask.Response:
+        answer = _answer(200, (ASSETS / "docs.html").read_bytes(), "text/html; charset=utf-8")
+        answer.headers["Content-Security-Policy"] = _DOCS_POLICY
+        return answer
+
+    @blueprint.get("/.bleepstore/docs/<name>")
+    def docs_asset(name: str) -> flask.Response:
+        if name not in _DOCS_ASSETS:
+            return _off()
+        answer = flask.send_from_directory(_DOCS_ASSETS[name], name, max_age=ASSET_AGE_S)
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+    return blueprint
+
+
+class ApiDescription:
+    """The OpenAPI document as JSON. Parsing the YAML takes a while and is done once, for whoever asks first."""
+
+    def __init__(self) -> None:
+        self._document: bytes | None = None
+
+    def as_json(self) -> bytes:
+        if self._document is None:
+            self._document = runtime.offload_scan(_read_schema)
+        return self._document
+
+
+def _read_schema() -> bytes:
+    import yaml
+
+    path = next(path for path in _SCHEMA_PATHS if path.is_file())
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return json.dumps(yaml.load(path.read_bytes(), loader), default=str).encode()  # noqa: S506  # safe loaders, both
+
+
+def _json(status: int, document: bytes) -> flask.Response:
+    return _answer(status, document, "application/json")
+
+
+def _off() -> flask.Response:
+    return _json(404, b'{"status": "error", "detail": "nothing is served here"}')
+
+
+def _answer(status: int, body: bytes, content_type: str) -> flask.Response:
+    answer = flask.Response(body, status, content_type=content_type)
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,140 @@
+"""Metrics: right over several processes, right after one was killed, nothing at all when switched off."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from app.config import load_config
+from app.observe.metrics import DIRECTORY_PREFIX, Metrics, NoMetrics, for_config
+
+ROOT = Path(__file__).parents[2]
+
+# A master that forks workers the way the server does. Each line of `jobs` is what one worker runs.
+MASTER = """
+import os, signal, sys
+from app.config import load_config
+from app.observe import metrics
+config = load_config({}, {})
+metrics.setup(config)
+recorder = metrics.for_config(config)
+def worker(job):
+    pid = os.fork()
+    if pid == 0:
+        job()
+        os._exit(0)
+    return pid
+def count(times, operation="GetObject"):
+    for _ in range(times):
+        recorder.record_request(operation, 200, 0.002, 10, 100)
+def killed():
+    count(5)
+    os.kill(os.getpid(), signal.SIGKILL)
+def reap(pid):
+    os.waitpid(pid, 0)
+    metrics.child_exit(pid)
+def show():
+    sys.stdout.write(recorder.render()[0].decode())
+    sys.stdout.flush()
+"""
+
+
+def run(script: str) -> str:
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", MASTER + script]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def value(text: str, series: str) -> float:
+    found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+    assert found, f"{series} is not in\n{text}"
+    return float(found[1])
+
+
+def test_every_worker_gives_the_sum_of_all() -> None:
+    text = run("for _ in range(3): reap(worker(lambda: count(4)))\nreap(worker(show))")
+    assert value(text, 'bleepstore_s3_operations_total{operation="GetObject",status="200"}') == 12
+    assert value(text, 'bleepstore_s3_request_duration_seconds_count{operation="GetObject"}') == 12
+    assert value(text, 'bleepstore_s3_request_duration_seconds_bucket{le="0.001",operation="GetObject"}') == 0
+    assert value(text, 'bleepstore_s3_request_duration_seconds_bucket{le="0.002",operation="GetObject"}') == 12
+    assert value(text, "bleepstore_bytes_received_total") == 120
+    assert value(text, "bleepstore_bytes_sent_total") == 1200
+    assert len(re.findall(r'^bleepstore_build_info\{version="[0-9.]+"\} 1\.0$', text, re.MULTILINE)) == 1
+
+
+def test_a_killed_worker_loses_no_count_and_its_successor_counts_on() -> None:
+    text = run("for _ in range(10): reap(worker(killed))\nreap(worker(show))")
+    assert value(text, 'bleepstore_s3_operations_total{operation="GetObject",status="200"}') == 50
+
+
+def test_workers_that_come_and_go_leave_no_heap_of_files() -> None:
+    listing = run(
+        "for _ in range(10): reap(worker(killed))\nprint(sorted(os.listdir(os.environ['PROMETHEUS_MULTIPROC_DIR'])))\n"
+    )
+    assert listing.strip() == "['alive', 'counter_0.db', 'gauge_max_0.db', 'histogram_0.db', 'slot-0.lock']"
+
+
+def test_workers_that_live_at_once_count_into_files_of_their_own() -> None:
+    text = run(
+        "import time\n"
+        "gate, opened = os.pipe()\n"
+        "def waits():\n"
+        "    count(3); os.close(opened); os.read(gate, 1)\n"
+        "pids = [worker(waits) for _ in range(3)]\n"
+        "directory = os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
+        "while len([n for n in os.listdir(directory) if n.startswith('counter')]) < 3: time.sleep(0.01)\n"
+        "os.close(opened)\n"
+        "for pid in pids: reap(pid)\n"
+        "reap(worker(show))\n"
+    )
+    assert value(text, 'bleepstore_s3_operations_total{operation="GetObject",status="200"}') == 9
+
+
+def test_a_dead_servers_directory_is_removed_by_the_next_start_and_a_live_ones_is_not() -> None:
+    left = Path(run("print(os.environ['PROMETHEUS_MULTIPROC_DIR'])").strip())
+    assert left.name.startswith(DIRECTORY_PREFIX)
+    kept = run(
+        "import subprocess\n"
+        "mine = os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
+        "subprocess.run([sys.executable, '-c', 'from app.observe import metrics; from app.config import load_config; "
+        "metrics.setup(load_config({}, {}))'], check=True)\n"
+        "print(os.path.isdir(mine))\n"
+    )
+    assert kept.strip() == "True"
+    assert not left.exists()
+
+
+def test_a_reload_keeps_the_directory() -> None:
+    same = run(
+        "before = os.environ['PROMETHEUS_MULTIPROC_DIR']; metrics.setup(config); "
+        "print(before == os.environ['PROMETHEUS_MULTIPROC_DIR'])"
+    )
+    assert same.strip() == "True"
+
+
+def test_openmetrics_is_given_to_those_who_ask_for_it() -> None:
+    recorder = Metrics()
+    assert recorder.render()[1].startswith("text/plain")
+    body, content_type = recorder.render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_switched_off_nothing_is_imported_or_made() -> None:
+    assert isinstance(for_config(load_config({"observability.metrics": "false"}, {})), NoMetrics)
+    code = (
+        "import os, sys\nfrom app.config import load_config\nfrom app.observe import metrics\n"
+        "config = load_config({'observability.metrics': 'false'}, {})\nmetrics.setup(config)\n"
+        "metrics.for_config(config).record_request('GetObject', 200, 0.1, 1, 1)\nmetrics.child_exit(os.getpid())\n"
+        "print('prometheus_client' in sys.modules, 'PROMETHEUS_MULTIPROC_DIR' in os.environ)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False False"
+
+
+def test_counting_needs_no_flask() -> None:
+    done = run("count(1)\nprint([name for name in ('flask', 'gevent') if name in sys.modules])")
+    assert done.strip() == "[]"
