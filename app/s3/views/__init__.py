@@ -3,5 +3,28 @@
 from __future__ import annotations
 
 from app.s3.blueprint import S3Blueprint
+from app.s3.views import (
+    bucket,
+    bucket_acl,
+    bucket_tagging,
+    listing,
+    object_acl,
+    object_tagging,
+    ownership,
+    service,
+    unconfigured,
+    versioning,
+)
 
-BLUEPRINTS: tuple[S3Blueprint, ...] = ()
+BLUEPRINTS: tuple[S3Blueprint, ...] = (
+    service.bp,
+    bucket.bp,
+    bucket_acl.bp,
+    bucket_tagging.bp,
+    versioning.bp,
+    ownership.bp,
+    listing.bp,
+    object_acl.bp,
+    object_tagging.bp,
+    unconfigured.bp,
+)

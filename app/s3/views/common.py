@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
+import base64
+import re
 
-from app.domain.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion
+from app.domain.dates import http_date
+from app.domain.errors import InvalidArgument, MethodNotAllowed, NoSuchKey, NoSuchVersion
 from app.domain.types import Version, Versioning
-from app.s3.request import S3Request
+from app.s3.request import Query, S3Request
 
 DELETE_MARKER = "x-amz-delete-marker"
 VERSION_ID = "x-amz-version-id"
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
+_INTEGER_MAX = 2_147_483_647
 
 
 def require_object(request: S3Request) -> Version:
@@ -28,7 +33,7 @@ def require_object(request: S3Request) -> Version:
     headers = ((DELETE_MARKER, "true"), (VERSION_ID, version.version_id))
     if named is None:
         raise NoSuchKey(headers=headers, Key=request.key)
-    last_modified = ("Last-Modified", formatdate(version.modified_ms // 1000, usegmt=True))
+    last_modified = ("Last-Modified", http_date(version.modified_ms))
     raise MethodNotAllowed(
         headers=(*headers, last_modified, ("Allow", "DELETE")), Method=request.method, ResourceType="DeleteMarker"
     )
@@ -39,3 +44,53 @@ def version_header(request: S3Request, version: Version) -> list[tuple[str, str]
     if request.bucket.versioning is Versioning.UNVERSIONED:
         return []
     return [(VERSION_ID, version.version_id)]
+
+
+def limit_parameter(query: Query, name: str, maximum: int, *, minimum: int = 0) -> int:
+    """A page size: `maximum` where none is asked for or more is. Raises: InvalidArgument."""
+    text = query.get(name)
+    if not text:
+        return maximum
+    if not _NUMBER.fullmatch(text) or not minimum <= int(text) <= _INTEGER_MAX:
+        raise InvalidArgument(
+            f"Argument {name} must be an integer between {minimum} and {_INTEGER_MAX}",
+            ArgumentName=name,
+            ArgumentValue=text,
+        )
+    return min(int(text), maximum)
+
+
+def encodes_urls(query: Query) -> bool:
+    """Whether the names in a listing are to be percent-encoded. Raises: InvalidArgument."""
+    encoding = query.get("encoding-type")
+    if encoding is None:
+        return False
+    if encoding != "url":
+        raise InvalidArgument(
+            "Invalid Encoding Method specified in Request", ArgumentName="encoding-type", ArgumentValue=encoding
+        )
+    return True
+
+
+def encode_token(kind: str, after: str) -> str:
+    """A continuation token: url-safe base64 of "kind:after". Clients treat it as opaque."""
+    return base64.urlsafe_b64encode(f"{kind}:{after}".encode()).rstrip(b"=").decode()
+
+
+def decode_token(kind: str, token: str) -> str:
+    """The `after` of a token; "" of an empty one, which begins at the beginning. Raises: InvalidArgument."""
+    if not token:
+        return ""
+    try:
+        # validate: base64 would skip foreign characters, and two tokens would mean the same.
+        text = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
+    except ValueError:
+        text = ""
+    prefix, colon, after = text.partition(":")
+    if not colon or prefix != kind:
+        raise InvalidArgument(
+            "The continuation token provided is incorrect",
+            ArgumentName="continuation-token",
+            ArgumentValue=token,
+        )
+    return after
