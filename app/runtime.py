@@ -20,6 +20,8 @@ from app.domain.errors import SlowDown
 T = TypeVar("T")
 R = TypeVar("R")
 
+Outcome = tuple[R | None, BaseException | None]
+
 DISK_THREADS = 16
 SCAN_THREADS = 4
 QUEUE_WAIT_MAX_S = 10.0
@@ -38,14 +40,16 @@ def offload(function: Callable[..., R], *args: Any) -> R:
     """Run a function that blocks or computes for long without the GIL; its result, or its exception."""
     if _gevent is None or not _gevent.is_hub_thread():
         return function(*args)
-    return _unwrap(_gevent.disk_pool.apply(_attempt, (function, args)))
+    outcome: Outcome[R] = _gevent.disk_pool.apply(_attempt, (function, args))
+    return _unwrap(outcome)
 
 
 def offload_scan(function: Callable[..., R], *args: Any) -> R:
     """As `offload`, in a pool of its own: a long listing never waits behind fsyncs, nor they behind it."""
     if _gevent is None or not _gevent.is_hub_thread():
         return function(*args)
-    return _unwrap(_gevent.scan_pool.apply(_attempt, (function, args)))
+    outcome: Outcome[R] = _gevent.scan_pool.apply(_attempt, (function, args))
+    return _unwrap(outcome)
 
 
 def gather(jobs: Sequence[Callable[[], R]], concurrent_max: int) -> list[R]:
@@ -181,6 +185,7 @@ class _Gevent:
         from gevent.threadpool import ThreadPool
 
         self._api = gevent
+        self.Timeout = gevent.Timeout
         self._pool_class = Pool
         self.hub = gevent.get_hub()
         # Patched, this function would tell greenlets apart and take all but one for foreign threads.
@@ -208,9 +213,9 @@ class _Gevent:
         finally:
             pool.kill(block=False)
 
-    def timeout(self, seconds: float | None) -> Any:
-        """A context that is left silently when the time is over; None: never."""
-        return self._api.Timeout(seconds, False)
+    def start_timeout(self, seconds: float | None) -> Any:
+        """An exception that is raised here after so long unless it is closed before; None: never."""
+        return self.Timeout.start_new(seconds)
 
     def waiting(self) -> _GreenletWait:
         return _GreenletWait(self)
@@ -239,13 +244,19 @@ class _GreenletWait:
         self._gevent.ring(self._waiter)
 
     def wait(self, timeout_s: float | None) -> bool:
-        is_awake = False
-        with self._gevent.timeout(timeout_s):
-            is_awake = self._waiter.get()
-        return is_awake
+        timeout = self._gevent.start_timeout(timeout_s)
+        try:
+            self._waiter.get()
+        except self._gevent.Timeout as raised:
+            if raised is not timeout:
+                raise
+            return False
+        finally:
+            timeout.close()
+        return True
 
 
-def _attempt(function: Callable[..., R], args: tuple[Any, ...]) -> tuple[R | None, BaseException | None]:
+def _attempt(function: Callable[..., R], args: tuple[Any, ...]) -> Outcome[R]:
     """A function's outcome as a value: gevent's pool would print the traceback of every refusal."""
     try:
         return function(*args), None
@@ -253,7 +264,7 @@ def _attempt(function: Callable[..., R], args: tuple[Any, ...]) -> tuple[R | Non
         return None, error
 
 
-def _unwrap(outcome: tuple[R | None, BaseException | None]) -> R:
+def _unwrap(outcome: Outcome[R]) -> R:
     result, error = outcome
     if error is not None:
         try:

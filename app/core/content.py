@@ -85,7 +85,8 @@ class Chunks:
         if isinstance(body, bytes):
             self._body = b""
             return body
-        return runtime.offload(next, body, b"")
+        piece: bytes = runtime.offload(next, body, b"")
+        return piece
 
     def close(self) -> None:
         body, self._body = self._body, b""

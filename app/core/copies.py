@@ -24,15 +24,12 @@ def copy_object(
     """
     if source.size_bytes > COPY_MAX_BYTES:
         raise InvalidRequest(
-            "The specified copy source is larger than the maximum allowable size for a copy source: "
-            f"{COPY_MAX_BYTES}"
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {COPY_MAX_BYTES}"
         )
     checksum = source.checksum
     if algorithm is not None and (checksum is None or checksum.algorithm != algorithm):
         checksum = _compute(store, source, algorithm)
-    published = publish(
-        store, new, source.size_bytes, source.etag, source.content, checksum, condition, is_fresh=False
-    )
+    published = publish(store, new, source.size_bytes, source.etag, source.content, checksum, condition, is_fresh=False)
     return Stored(published, source.etag, source.size_bytes, checksum)
 
 

@@ -46,11 +46,10 @@ def take_in(store: Store, payload: Payload, *, max_bytes: int, inline_max_bytes:
     digests = Digests((name for name in names if name), sha256=expected.payload_sha256 is not None)
 
     pieces: list[bytes] = []
-    if inline_max_bytes and (declared is None or declared <= inline_max_bytes):
-        if _receive_small(payload, digests, pieces, inline_max_bytes):
-            sent = verify(expected, digests, payload.finish())
-            content = Content(is_inline=True, inline=b"".join(pieces))
-            return _intake(digests, content, kept, sent)
+    may_be_small = inline_max_bytes > 0 and (declared is None or declared <= inline_max_bytes)
+    if may_be_small and _receive_small(payload, digests, pieces, inline_max_bytes):
+        sent = verify(expected, digests, payload.finish())
+        return _intake(digests, Content(is_inline=True, inline=b"".join(pieces)), kept, sent)
     with runtime.offload(store.storage.create, declared) as writer:
         _receive_large(payload, digests, pieces, writer, max_bytes)
         sent = verify(expected, digests, payload.finish())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,9 @@ def create_upload(
                 "checksum algorithm."
             )
     elif checksum_type is not None:
-        raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+        raise InvalidRequest(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+        )
     upload = Upload(
         upload_id=new_upload_id(),
         bucket=new.bucket,
@@ -107,9 +110,7 @@ def require_initiator(upload: Upload, bucket: Bucket, caller_id: str) -> None:
         raise AccessDenied
 
 
-def upload_part(
-    store: Store, upload: Upload, number: int, payload: Payload
-) -> tuple[Part, Checksum | None]:
+def upload_part(store: Store, upload: Upload, number: int, payload: Payload) -> tuple[Part, Checksum | None]:
     """Receive one part; the checksum the client declared comes back beside the row.
 
     Raises: EntityTooLarge, NoSuchUpload, InvalidRequest (another algorithm than the upload's), and the body's errors.
@@ -195,7 +196,7 @@ def list_uploads(store: Store, query: UploadQuery) -> Page[Upload]:
 
 
 def _require_ascending(listed: Sequence[ListedPart]) -> None:
-    for earlier, later in zip(listed, listed[1:], strict=False):
+    for earlier, later in itertools.pairwise(listed):
         if later.number <= earlier.number:
             raise InvalidPartOrder
 
@@ -250,9 +251,7 @@ def _assemble(
 ) -> NewVersion:
     size_bytes = sum(part.size_bytes for part in parts)
     if size_bytes > store.limits.max_object_size_bytes:
-        raise EntityTooLarge(
-            ProposedSize=str(size_bytes), MaxSizeAllowed=str(store.limits.max_object_size_bytes)
-        )
+        raise EntityTooLarge(ProposedSize=str(size_bytes), MaxSizeAllowed=str(store.limits.max_object_size_bytes))
     if asked.size_bytes is not None and asked.size_bytes != size_bytes:
         raise InvalidRequest(
             f"The provided 'x-amz-mp-object-size' header value {asked.size_bytes} does not match what was computed: "

@@ -25,7 +25,7 @@ SERVICE_PREFIX = "/.bleepstore/"
 
 _S3_ENDPOINT = "s3"
 _S3_RULE = FlaskRule("/", endpoint=_S3_ENDPOINT)
-_S3_RULE.provide_automatic_options = False
+_S3_RULE.provide_automatic_options = False  # type: ignore[attr-defined]
 
 
 class KeyConverter(BaseConverter):
@@ -93,7 +93,7 @@ def _view(pipeline: Pipeline) -> Callable[[], flask.typing.ResponseReturnValue]:
             remote_address=environ.get("REMOTE_ADDR", ""),
             is_secure=environ.get("wsgi.url_scheme") == "https",
         )
-        return _WsgiResponse(*pipeline.handle(incoming))  # type: ignore[return-value]
+        return _WsgiResponse(*pipeline.handle(incoming))
 
     return serve_s3
 
@@ -140,4 +140,3 @@ class _SentBody:
             content.close(self._body)
         finally:
             finish(self.sent)
-

@@ -26,7 +26,7 @@ from app.domain.errors import (
     NoSuchVersion,
     S3Error,
 )
-from app.domain.names import is_version_id, new_request_id
+from app.domain.names import check_key, is_version_id, new_request_id
 from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
 from app.s3 import xml
 from app.s3.body import RequestPayload, Wire
@@ -135,6 +135,8 @@ class Pipeline:
                 raise AccessDenied
             raise no_rule or MethodNotAllowed()
         outcome.operation = rule.operation
+        if target.key is not None:
+            check_key(target.key)
         payload = RequestPayload(incoming.wire, authenticated, headers)
         request = S3Request(
             method=incoming.method,
@@ -158,9 +160,7 @@ class Pipeline:
         finally:
             outcome.bytes_in = payload.received_bytes
 
-    def _match(
-        self, method: str, target: Target, query: Query, headers: Headers
-    ) -> tuple[Rule | None, S3Error | None]:
+    def _match(self, method: str, target: Target, query: Query, headers: Headers) -> tuple[Rule | None, S3Error | None]:
         try:
             return self.router.match(method, target, query, headers), None
         except S3Error as error:
@@ -245,7 +245,9 @@ def look_up_source(request: S3Request, bucket: str, key: str, version_id: str | 
             raise AccessDenied
         raise (NoSuchKey if version_id is None else NoSuchVersion)(Key=key)
     if version.is_delete_marker:
-        raise InvalidArgument("The source of a copy request may not specifically refer to a delete marker by version id.")
+        raise InvalidArgument(
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        )
     action = "s3:GetObject" if version_id is None else "s3:GetObjectVersion"
     if request.enforces_access and not access.permits(request.principal, action, found.bucket, version):
         raise AccessDenied
@@ -284,4 +286,3 @@ def _complete(response: S3Response, method: str, request_id: str) -> None:
     if method == "HEAD":
         content.close(response.body)
         response.body = b""
-

@@ -47,7 +47,9 @@ class Headers:
 
     def with_prefix(self, prefix: str) -> list[tuple[str, str]]:
         """(name without the prefix, value) of every header that begins so, in order, values of one name joined."""
-        return [(name[len(prefix) :], ",".join(values)) for name, values in self._values.items() if name.startswith(prefix)]
+        return [
+            (name[len(prefix) :], ",".join(values)) for name, values in self._values.items() if name.startswith(prefix)
+        ]
 
     def added(self, items: list[tuple[str, str]]) -> Headers:
         """A copy with those of `items` whose name is not here yet."""

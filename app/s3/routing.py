@@ -136,9 +136,7 @@ def _multipart(method: str, query: Query) -> str:
     has_upload, has_part = "uploadId" in query, "partNumber" in query
     if method == "PUT" and has_upload != has_part:
         missing = "partNumber" if has_upload else "uploadId"
-        raise InvalidArgument(
-            f"This operation needs the {missing} parameter.", ArgumentName=missing, ArgumentValue=""
-        )
+        raise InvalidArgument(f"This operation needs the {missing} parameter.", ArgumentName=missing, ArgumentValue="")
     return "uploadId" if has_upload else ""
 
 

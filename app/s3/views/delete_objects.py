@@ -1,0 +1,70 @@
+"""DeleteObjects: up to 1,000 keys in one request, each with an outcome of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from app import runtime
+from app.core import objects
+from app.domain.errors import AccessDenied, InvalidRequest, NoSuchVersion, S3Error, S3NotImplemented
+from app.domain.names import check_key, is_version_id
+from app.domain.types import Condition, Removed
+from app.s3 import xml
+from app.s3.blueprint import S3Blueprint
+from app.s3.body import read_all
+from app.s3.pipeline import may
+from app.s3.request import S3Request, S3Response, xml_response
+from app.s3.routing import Needs
+
+bp = S3Blueprint("delete_objects")
+
+# So many deletions are in the writer's hands at a time: they share commits.
+CONCURRENT_DELETIONS = 64
+
+
+@bp.post("/<bucket>", subresource="delete", action="s3:DeleteObject", needs=Needs.BUCKET)
+def delete_objects(request: S3Request) -> S3Response:
+    expected = request.payload.expected
+    if expected.content_md5 is None and expected.checksum_algorithm is None:
+        raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    document = xml.read_delete(read_all(request.payload, xml.DELETE_MAX_BYTES))
+    may_delete_versions = may(request, "s3:DeleteObjectVersion")
+
+    jobs = [partial(_outcome, request, item, may_delete_versions) for item in document.items]
+    outcomes = runtime.gather(jobs, CONCURRENT_DELETIONS)
+    shown = [outcome for outcome in outcomes if isinstance(outcome, xml.NotDeleted) or not document.quiet]
+    return xml_response(xml.delete_result(shown))
+
+
+def _outcome(request: S3Request, item: xml.DeleteItem, may_delete_versions: bool) -> xml.Deleted | xml.NotDeleted:
+    """One key's outcome; its failure is no other key's."""
+    try:
+        removed = _delete(request, item, may_delete_versions)
+    except S3Error as error:
+        return xml.NotDeleted(item.key, item.version_id, error)
+    marker_id = removed.version_id if removed.is_delete_marker else None
+    return xml.Deleted(item.key, item.version_id, removed.is_delete_marker, marker_id)
+
+
+def _delete(request: S3Request, item: xml.DeleteItem, may_delete_versions: bool) -> Removed:
+    check_key(item.key)
+    condition = _condition(item)
+    if item.version_id is not None:
+        if not is_version_id(item.version_id):
+            raise NoSuchVersion
+        if not may_delete_versions:
+            raise AccessDenied
+        if condition is not None:
+            raise S3NotImplemented("Conditional deletes of a version are not implemented.")
+    owner_id = request.principal.id or request.bucket.owner_id
+    return objects.delete_object(request.store, request.bucket.name, item.key, item.version_id, owner_id, condition)
+
+
+def _condition(item: xml.DeleteItem) -> Condition | None:
+    if item.etag is None and item.size_bytes is None and item.modified_s is None:
+        return None
+    return Condition(
+        if_match=None if item.etag is None else (item.etag,),
+        if_match_size_bytes=item.size_bytes,
+        if_match_modified_s=item.modified_s,
+    )
