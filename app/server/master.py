@@ -1,0 +1,90 @@
+"""What the master does beside gunicorn's own: recovery before anything listens, and what it hands to its workers.
+
+The master opens no connection, thread, hub or lock: whatever it had would be in every worker.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gevent import monkey
+from gevent._hub_local import get_hub_if_exists
+
+from app.server.limits import WireLimits
+from app.server.recovery import recover_in_child
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.server.worker import BleepWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """One master's life. Kept on the arbiter, so that a reload of the configuration does not begin another.
+
+    Of the `lifeline` pipe only the master holds the writing end: it breaks when the master dies, however that happens.
+    """
+
+    server_id: str
+    lifeline_read: int
+    lifeline_write: int
+
+
+@dataclass(frozen=True, slots=True)
+class MasterHooks:
+    """Gunicorn's hooks, by its names. `shared`: the engines allow several worker processes."""
+
+    config: Config
+    limits: WireLimits
+    shared: bool
+
+    def on_starting(self, server: Any) -> None:
+        """Before the listeners are bound. Ends the process where the data cannot be had."""
+        server.reign = Reign(secrets.token_hex(8), *os.pipe())
+        if self.config.data_dir is not None and not recover_in_child(self.config, server.reign.server_id):
+            sys.exit(1)
+
+    def when_ready(self, server: Any) -> None:
+        """Before the first fork."""
+        server.handle_usr2 = lambda: server.log.warning("SIGUSR2 is refused: two masters must not share one directory")
+        if not self.shared:
+            for signal in ("hup", "ttin"):
+                setattr(server, f"handle_{signal}", _refusal_of_second_worker(server, signal))
+        leave_no_hub(server.LISTENERS)
+        gc.collect()
+        gc.freeze()  # what is here stays: collecting it in the workers would only unshare its memory
+
+    def on_reload(self, server: Any) -> None:
+        leave_no_hub(server.LISTENERS)  # a changed address means new listeners
+
+    def pre_fork(self, server: Any, worker: BleepWorker) -> None:
+        worker.limits = self.limits
+        worker.data_dir = self.config.data_dir
+        worker.server_id = server.reign.server_id
+        worker.lifeline = server.reign.lifeline_read
+
+    def post_fork(self, server: Any, worker: BleepWorker) -> None:
+        os.close(server.reign.lifeline_write)
+
+
+def leave_no_hub(listeners: list[Any]) -> None:
+    """Make the listeners plain sockets again: gunicorn made them after the patching, which opened a hub before the fork."""
+    plain = monkey.get_original("socket", "socket")
+    for listener in listeners:
+        listener.sock = plain(fileno=listener.sock.detach())
+        listener.sock.setblocking(False)
+    hub = get_hub_if_exists()
+    if hub is not None:
+        hub.destroy(destroy_loop=True)
+
+
+def _refusal_of_second_worker(server: Any, signal: str) -> Any:
+    def refuse() -> None:
+        server.log.warning("SIG%s is refused: the chosen engines allow one process at a time", signal.upper())
+
+    return refuse

@@ -1,0 +1,160 @@
+"""The worker process: gunicorn starts, watches and ends it; the connections are ours.
+
+Life: fork -> init_process (patch, fresh hub) -> load_wsgi (lock, open the engines) -> run -> SIGTERM -> drain -> _exit.
+There is no clean shut-down to rely on: after the requests in flight the process ends without joining anything.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import traceback
+from time import monotonic
+from types import FrameType
+from typing import Any, NoReturn
+
+import gevent
+from gevent.event import Event
+from gunicorn.sock import ssl_context
+from gunicorn.workers.ggevent import GeventWorker
+
+from app import runtime
+from app.server.accept import Acceptor, fitting_limits
+from app.server.limits import WireLimits
+from app.server.locks import DataLock
+from app.server.patching import patch_late
+from app.server.service import Service
+
+HEARTBEAT_S = 1.0
+SWITCH_INTERVAL_S = 0.0005  # a computing thread gives the hub its turn after so long
+STOP_RESERVE_S = 2.0  # a worker is done before the master's patience ends
+
+
+class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Set by the master before the fork: `limits`, and with a data directory `data_dir` and `server_id`.
+
+    `lifeline` is the reading end of a pipe that breaks when the master dies.
+    """
+
+    sockets: list[Any]
+    limits = WireLimits()
+    data_dir: str | None = None
+    server_id: str | None = None
+    lifeline: int | None = None
+
+    # -- start ---------------------------------------------------------------------------------------------------
+
+    def init_process(self) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        super().init_process()
+
+    def patch(self) -> None:
+        """In place of gunicorn's: only what a worker needs, see app.server.patching."""
+        patch_late()
+        self.sockets = [
+            gevent.socket.socket(each.FAMILY, gevent.socket.SOCK_STREAM, fileno=each.sock.detach())
+            for each in self.sockets
+        ]
+
+    def init_signals(self) -> None:
+        self._wake = Event()
+        super().init_signals()
+
+    def load_wsgi(self) -> None:
+        runtime.enable_gevent()
+        self._lock = self._share_data()
+        super().load_wsgi()
+        _open(self.wsgi)
+        gc.collect()
+        gc.freeze()
+
+    def _share_data(self) -> DataLock | None:
+        """The lock lives as long as the process. Raises: DataLocked."""
+        if self.data_dir is None or self.server_id is None:
+            return None
+        lock = DataLock(self.data_dir)
+        lock.share(self.server_id)
+        return lock
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        service = Service(self.wsgi, fitting_limits(self.limits), tls)
+        acceptors = [Acceptor(sock, service, is_multiprocess=self.cfg.workers > 1) for sock in self.sockets]
+        self._watch_master()
+        for acceptor in acceptors:
+            acceptor.start()
+        while self.alive:
+            self.notify()
+            if service.requests_served >= self.max_requests:
+                self.log.info("Worker has served max_requests, ending (pid:%s)", self.pid)
+                break
+            self._wake.wait(HEARTBEAT_S)
+        self._drain(service, acceptors)
+        _exit(0)
+
+    def notify(self) -> None:
+        """The heartbeat, and a second look at the master should there be no lifeline."""
+        self.tmp.notify()
+        if self.ppid != os.getppid():
+            self._end_as_orphan()
+
+    def _watch_master(self) -> None:
+        if self.lifeline is not None:
+            self._lifeline_watcher = gevent.get_hub().loop.io(self.lifeline, 1)
+            self._lifeline_watcher.start(self._end_as_orphan)
+
+    def _end_as_orphan(self) -> NoReturn:
+        """Nobody would replace or stop this worker, and the next server needs its port and its data."""
+        self.log.info("The master is gone, ending (pid:%s)", self.pid)
+        _exit(0)
+
+    # -- end -----------------------------------------------------------------------------------------------------
+
+    def _drain(self, service: Service, acceptors: list[Acceptor]) -> None:
+        """Close the listeners and idle connections, then wait for the requests in flight; bounded."""
+        began = monotonic()
+        patience_s = max(self.cfg.graceful_timeout - STOP_RESERVE_S, self.cfg.graceful_timeout / 2)
+        service.is_stopping = True
+        for acceptor in acceptors:
+            acceptor.stop()
+        service.stop()
+        gevent.spawn_later(service.limits.fresh_grace_ms / 1_000, service.end_idle)
+        while (left_s := began + patience_s - monotonic()) > 0:
+            self.notify()
+            if service.is_empty.wait(min(left_s, HEARTBEAT_S)):
+                return
+        self.log.warning("Worker ends with %s connections unfinished (pid:%s)", service.connections, self.pid)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.alive = False
+        gevent.get_hub().loop.run_callback(self._wake.set)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> NoReturn:
+        """SIGINT and SIGQUIT: at once. Every start is a recovery."""
+        _exit(0)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> NoReturn:
+        """The master has seen no heartbeat: say what stands still, and end."""
+        stack = "".join(traceback.format_stack(frame))
+        self.log.critical("Worker stood still (pid:%s) at\n%s", self.pid, stack)
+        _exit(1)
+
+
+def _open(application: Any) -> None:
+    """Open the engines of an application that has any, now that this is a process of its own."""
+    opened = getattr(application, "extensions", {}).get("bleepstore")
+    if opened is not None and hasattr(opened, "open"):
+        opened.open()
+
+
+def _exit(status: int) -> NoReturn:
+    """End without joining, closing or calling anybody: crash-only."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(status)
