@@ -62,6 +62,12 @@ class MetadataStore(ABC):
 
     # -- life ----------------------------------------------------------------------------------------------------
 
+    def migrate(self) -> None:  # noqa: B027  # an engine without a layout on disk has nothing to do
+        """Bring what is stored to this version's layout. Once at a start, while nobody else uses the data.
+
+        Repeating is fine, and so is being killed on the way. Raises: ServiceUnavailable for a newer layout than this.
+        """
+
     @abstractmethod
     def open(self) -> None:
         """Make ready for use. Called after fork, once per process; an engine may start its own threads here."""
