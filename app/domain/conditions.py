@@ -119,7 +119,8 @@ def _unquoted(item: str) -> str:
     weak = "W/" if item.startswith("W/") else ""
     item = item.removeprefix("W/")
     if len(item) >= 2 and item[0] == item[-1] == '"':
-        item = item[1:-1]
+        # A star in quotes is an ETag that no object has, not a wildcard.
+        item = item if item == '"*"' else item[1:-1]
     return weak + item
 
 
