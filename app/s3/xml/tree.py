@@ -76,6 +76,9 @@ def parse(document: bytes, root_name: str, max_bytes: int) -> Element:
     """
     if len(document) > max_bytes:
         raise MaxMessageLengthExceeded(MaxMessageLengthBytes=str(max_bytes))
+    # expat follows a byte order mark into UTF-16 whatever it was told; every such document has NULs, and no XML has.
+    if b"\0" in document:
+        raise MalformedXML
     builder = _Builder()
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
     parser.buffer_text = True

@@ -16,6 +16,7 @@ MODIFIED_MS = 1_771_761_600_500
 AT = http_date(MODIFIED_MS)
 BEFORE = http_date(MODIFIED_MS - 1000)
 AFTER = http_date(MODIFIED_MS + 1000)
+NO_HEADERS: dict[str, str] = {}
 
 
 def read(**headers: str) -> str:
@@ -126,7 +127,7 @@ def test_copy_source_conditions_that_hold_pass() -> None:
 
 
 def test_a_write_asks_for_no_object_or_for_one_of_these() -> None:
-    assert write_condition({}.get) is None
+    assert write_condition(NO_HEADERS.get) is None
     assert write_condition({"if-none-match": "*"}.get) == Condition(if_none_match_any=True)
     assert write_condition({"if-match": f'"{ETAG}"'}.get) == Condition(if_match=(ETAG,))
     assert write_condition({"if-match": "*"}.get) == Condition(if_match=("*",))
@@ -143,7 +144,7 @@ def test_a_write_condition_that_cannot_be_checked_is_refused(name: str, value: s
 
 
 def test_a_delete_asks_for_etag_size_and_date() -> None:
-    assert delete_condition({}.get) is None
+    assert delete_condition(NO_HEADERS.get) is None
     asked = {"if-match": ETAG, "x-amz-if-match-size": "17", "x-amz-if-match-last-modified-time": AT}
     assert delete_condition(asked.get) == Condition(
         if_match=(ETAG,), if_match_size_bytes=17, if_match_modified_s=MODIFIED_MS // 1000

@@ -9,8 +9,7 @@ import sys
 import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.domain import digests
 from app.domain.digests import CHECKSUM_ALGORITHMS, Digests

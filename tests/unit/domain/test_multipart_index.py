@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.domain.multipart import Stretch, locate, locate_part, part_sizes, runs_of, total_size_bytes
 from app.domain.types import PartRun

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.domain.errors import InvalidArgument, InvalidRange
 from app.domain.ranges import ByteRange, parse_copy_source_range, parse_range
