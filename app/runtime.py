@@ -79,6 +79,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _nothing() -> None:
+    """What a ticket's waiter does before anybody waits, and a hook that was not given."""
+
+
 class Ticket(Generic[T, R]):
     """One piece of work in a SerialThread's queue. Whoever takes the claim, thread or waiter, decides its fate."""
 
@@ -88,7 +92,7 @@ class Ticket(Generic[T, R]):
         self.item = item
         self.result: R | None = None
         self.error: BaseException | None = None
-        self.waiter: Callable[[], None] = _nobody
+        self.waiter: Callable[[], None] = _nothing
         self._claim = [True]
 
     def take(self) -> bool:
@@ -104,11 +108,24 @@ class SerialThread(Generic[T, R]):
 
     `perform(tickets)` runs in that thread, sets `result` or `error` on every ticket and must not raise; the submitters
     are woken after it returns, those of the hub all at once. The thread uses no patched object and never logs.
+
+    `prepare` runs in it when work has come and before any of it is claimed: what waits for long does so there, where
+    submitters may still withdraw. `settle` runs after the submitters were woken. Neither may raise.
     """
 
-    def __init__(self, name: str, perform: Callable[[list[Ticket[T, R]]], None], *, group_max: int = 512) -> None:
+    def __init__(
+        self,
+        name: str,
+        perform: Callable[[list[Ticket[T, R]]], None],
+        *,
+        group_max: int = 512,
+        prepare: Callable[[], None] = _nothing,
+        settle: Callable[[], None] = _nothing,
+    ) -> None:
         self.name = name
         self._perform = perform
+        self._prepare = prepare
+        self._settle = settle
         self._group_max = group_max
         self._queue: _queue.SimpleQueue[Ticket[T, R] | None] = _queue.SimpleQueue()
         self._ended = _original("_thread", "allocate_lock")()
@@ -145,6 +162,8 @@ class SerialThread(Generic[T, R]):
         while not is_last:
             group = []
             ticket = self._queue.get()
+            if ticket is not None:
+                self._prepare()
             while True:
                 if ticket is None:
                     is_last = True
@@ -161,6 +180,7 @@ class SerialThread(Generic[T, R]):
             else:
                 # A wake-up without work: the thread's own housekeeping may still have something to do.
                 self._perform([])
+            self._settle()
         self._ended.release()
 
 
@@ -273,10 +293,6 @@ def _unwrap(outcome: Outcome[R]) -> R:
             # The exception's frames would otherwise hold the exception itself.
             del error, outcome
     return result  # type: ignore[return-value]
-
-
-def _nobody() -> None:
-    """The waiter of a ticket that nobody waits for."""
 
 
 def _original(module: str, name: str) -> Any:
