@@ -1,0 +1,89 @@
+# Every target makes the environment that it needs: .venv, kept until a lock file changes. Nothing is taken from outside
+# but a Python (3.11 or newer) and its packages; uv is used where it is there, because it is quicker.
+
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+FIND_PYTHON := for name in python3 python3.11 python3.12 python3.13 python3.14; do \
+	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)
+
+# Further arguments: make run ARGS="--port 9001", make test ARGS="-k listing"
+ARGS ?=
+
+.PHONY: help
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: $(VENV)/.run ## Start the server on 127.0.0.1:9000 with its data in ./data
+	@exec $(BIN)/python -m app serve $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the test suite
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-nightly
+test-nightly: $(VENV)/.dev ## Run the test suite with its long tests, and property tests with more examples
+	@BLEEPSTORE_TEST_PROFILE=nightly exec $(BIN)/python -m pytest -m "nightly or not nightly" --timeout 14400 $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev ## Lint, check the format and the types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure the server with a few sizes and operations
+	@exec $(BIN)/python -m loadtests.bench $(ARGS)
+
+.PHONY: test-deps
+test-deps: ## Install the programs that the client tests need (Debian; as root)
+	@sh tests/install-components.sh
+
+.PHONY: lock
+lock: ## Choose the packages' versions anew
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+		--custom-compile-command "make lock" --constraint requirements.lock --extra dev \
+		--output-file requirements-dev.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove the environment and what tools left; ./data stays
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist tests/clients/node_modules
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- The environment ---------------------------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; fi
+	@if [ -n "$(UV)" ]; then $(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV); else "$(PYTHON)" -m venv $(VENV); fi
+
+$(VENV)/.run: requirements.lock | $(VENV)/bin/python
+	@echo "Installing what the server needs …"
+	$(call install,requirements.lock)
+	@touch $@
+
+# The development set holds the server's, at the same versions.
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/bin/python
+	@echo "Installing what the tests need …"
+	$(call install,requirements-dev.lock)
+	@touch $(VENV)/.run $@
+
+define install
+@if [ -n "$(UV)" ]; then \
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(1); \
+else \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+fi
+endef

@@ -1,0 +1,88 @@
+"""Commands that open the data themselves, beside a running server or without one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from app import build_store
+from app.settings import ConfigError
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.core.fsck import Finding, FsckReport
+    from app.core.store import Store
+    from app.core.sweep import SweepReport
+
+PROGRESS_EVERY_S = 1.0
+
+
+class Progress:
+    """A line on standard error, at most one a second: what was counted so far."""
+
+    def __init__(self) -> None:
+        self._shown_s = time.monotonic()
+
+    def __call__(self, report: FsckReport | SweepReport) -> None:
+        now_s = time.monotonic()
+        if now_s - self._shown_s >= PROGRESS_EVERY_S:
+            self._shown_s = now_s
+            print(f"… {_counts(report)}", file=sys.stderr, flush=True)
+
+
+def fsck(config: Config, *, verify_bytes: bool) -> int:
+    """0 where everything is right, 1 where something is not."""
+    from app.core.fsck import fsck as run
+
+    with _opened(config) as store:
+        report = run(store, Progress(), verify_bytes=verify_bytes)
+    for finding in report.findings:
+        print(_sentence(finding))
+    hidden = sum(report.counts.values()) - len(report.findings)
+    if hidden > 0:
+        print(f"… and {hidden} more")
+    print(f"fsck: {_counts(report)}")
+    return min(report.exit_code, 1)
+
+
+def sweep(config: Config) -> int:
+    from app.core.sweep import Sweeper
+
+    with _opened(config) as store:
+        report = Sweeper(store, f"command-{os.getpid()}").run_once(Progress())
+    print(f"sweep: {_counts(report)}")
+    return 0
+
+
+@contextmanager
+def _opened(config: Config) -> Iterator[Store]:
+    """The store of data that are there already: a command must not make an empty store where a path was mistyped."""
+    if config.data_dir is None:
+        raise ConfigError("metadata.engine: memory keeps nothing that another process could look at")
+    if config.metadata.engine == "sqlite" and not os.path.exists(config.metadata.sqlite.path):
+        raise ConfigError(f"metadata.sqlite.path: {config.metadata.sqlite.path} does not exist; --data-dir says where")
+    store = build_store(config)
+    store.metadata.open()
+    try:
+        store.storage.open()
+        try:
+            yield store
+        finally:
+            store.storage.close()
+    finally:
+        store.metadata.close()
+
+
+def _sentence(finding: Finding) -> str:
+    """One line, whatever a key holds."""
+    where = finding.where if finding.where.isprintable() else ascii(finding.where)
+    return " ".join(part for part in (finding.severity.name.lower(), finding.kind, where, finding.detail) if part)
+
+
+def _counts(report: FsckReport | SweepReport) -> str:
+    names = [name for name in report.__slots__ if isinstance(getattr(report, name), int) and name != "sequence"]
+    return ", ".join(f"{name.replace('_', ' ')} {getattr(report, name)}" for name in names)
