@@ -12,6 +12,10 @@ FIND_PYTHON := for name in python3 python3.11 python3.12 python3.13 python3.14; 
 PYTHON ?= $(shell $(FIND_PYTHON))
 UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)
 
+# Trust the certificates that the machine trusts, as pip does where it is configured so; the older name is for older uv.
+export UV_SYSTEM_CERTS := true
+export UV_NATIVE_TLS := true
+
 # Further arguments: make run ARGS="--port 9001", make test ARGS="-k listing"
 ARGS ?=
 
