@@ -99,7 +99,8 @@ class WholeContract(Contract):
         publish, remove = by_kind["publish"], by_kind["remove"]
         assert (publish.bucket, publish.key, publish.version_id) == ("fed", "k", "null")
         assert (remove.bucket, remove.key) == ("fed", "k")
-        assert by_kind["create_bucket"].bucket == "fed"
+        assert (changes[0].kind, changes[0].bucket) == ("create_bucket", "fed")
+        assert (changes[-1].kind, changes[-1].bucket) == ("delete_bucket", "short")
 
     @pytest.mark.parametrize("limit", [1, 3])
     def test_changes_are_read_in_pages(self, scene: Scene, limit: int) -> None:
