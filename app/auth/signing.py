@@ -81,7 +81,7 @@ def presign(
     """A URL that does `method` for whoever has it, for `expires_s` seconds.
 
     `url` has its path and query percent-encoded; `query` is plain text to be added. `headers` (lower-case names) are
-    those that the request must carry. Raises: ValueError for a time to live that no server would accept.
+    those that the request must carry; "X-Amz-Content-Sha256" in `query` binds the payload. Raises: ValueError for a time to live that no server would accept.
     """
     if not 1 <= expires_s <= EXPIRES_MAX_S:
         raise ValueError(f"a presigned URL lives for 1 to {EXPIRES_MAX_S} seconds, not {expires_s}")
@@ -101,7 +101,8 @@ def presign(
     pairs = query_pairs(parts.query) if parts.query else []
     text = canonical_query(pairs + [(encode_part(name), encode_part(value)) for name, value in added])
     path = canonical_path(parts.path)
-    request = canonical_request(method, path, text, values, signed, payload_mode.UNSIGNED_PAYLOAD)
+    payload_hash = dict(query).get("X-Amz-Content-Sha256", payload_mode.UNSIGNED_PAYLOAD)
+    request = canonical_request(method, path, text, values, signed, payload_hash)
     signature = _signature(signing_key(credential.secret_key, scope.date, region), timestamp, scope, request)
     return f"{parts.scheme}://{parts.netloc}{path}?{text}&X-Amz-Signature={signature}"
 

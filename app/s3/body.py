@@ -17,6 +17,7 @@ from app.auth.sigv4 import Authenticated
 from app.domain.digests import Digests, header_name, is_checksum, is_supported
 from app.domain.errors import (
     IncompleteBody,
+    InternalError,
     InvalidArgument,
     InvalidDigest,
     InvalidRequest,
@@ -154,8 +155,9 @@ class RequestPayload:
         if self._decoder is None:
             mode = self._mode
             expected_trailers = frozenset(_trailer_names(self._headers)) if mode.has_trailer else frozenset()
-            # A signed mode without a seed would let any bytes in.
-            assert (self._seed is not None) == mode.has_signatures
+            if (self._seed is not None) != mode.has_signatures:
+                # Signed chunks without a seed to verify them by would let any bytes in.
+                raise InternalError
             is_trailer_signed = mode.has_signatures and mode.has_trailer
             self._decoder = ChunkedDecoder(self._seed, is_trailer_signed, expected_trailers, self.size_bytes)
         return self._decoder
