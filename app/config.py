@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.config_checks import User, Users, check, hostname, printable, signing_host
+from app.config_checks import User, Users, check, domains, hostname, printable, signing_host
 from app.config_sources import gather, resolve
 from app.settings import (
     Auto,
@@ -60,7 +60,9 @@ class Server:
     port: int = setting(9000, Integer(1, 65_535), "port to listen on")
     region: str = setting("us-east-1", Text(printable), "region that signatures must name; empty: any")
     domain: str = setting(
-        "", Text(hostname), "base domain of virtual-hosted requests, bucket.DOMAIN; empty: path style only"
+        "",
+        Text(domains),
+        "base domain of virtual-hosted requests, bucket.DOMAIN; several with commas; empty: path style only",
     )
     signing_hosts: tuple[str, ...] = setting(
         (), TextList(Text(signing_host)), "further host[:port] for which a signature is accepted, whatever Host says"

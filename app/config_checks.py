@@ -59,6 +59,11 @@ def hostname(text: str) -> str | None:
     return f"expected a host name or an IP address, not {text!r}"
 
 
+def domains(text: str) -> str | None:
+    """As `hostname`, for several separated by commas."""
+    return next((complaint for name in text.split(",") if (complaint := hostname(name.strip(" .")))), None)
+
+
 def signing_host(text: str) -> str | None:
     host, colon, port = text.rpartition(":")
     if colon and port.isascii() and port.isdigit() and not text.endswith("]"):

@@ -52,9 +52,11 @@ class NoMetrics:
 
 
 class Metrics:
-    """Counts requests. Cheap to make; prometheus_client is set up with the first request, after the fork."""
+    """Counts requests. The series are made with the first one, after the fork."""
 
     def __init__(self) -> None:
+        import prometheus_client  # noqa: F401  # in the master, so that workers share its memory
+
         self._series: _Series | None = None
 
     def record_request(self, operation: str, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
@@ -87,7 +89,7 @@ def for_config(config: Config) -> Metrics | NoMetrics:
 
 
 def setup(config: Config) -> None:
-    """Make the workers' directory, once per master, before prometheus_client is imported. Removes what dead ones left."""
+    """Make the workers' directory, once per master and before the first fork. Removes what dead ones left."""
     if not config.observability.metrics:
         os.environ.pop(DIRECTORY_VARIABLE, None)
         return

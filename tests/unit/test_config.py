@@ -342,5 +342,13 @@ def test_signing_hosts_may_be_written_with_commas_and_ports() -> None:
     assert config.server.signing_hosts == ("minio:9000", "localhost:9000", "[::1]:9000")
 
 
+def test_several_domains_may_be_written_with_commas() -> None:
+    assert (
+        load_config({"server.domain": "s3.example.com, s3.internal"}, {}).server.domain == "s3.example.com, s3.internal"
+    )
+    with pytest.raises(ConfigError, match="expected a host name"):
+        load_config({"server.domain": "s3.example.com,a b"}, {})
+
+
 def test_an_empty_region_accepts_any() -> None:
     assert load_config({"server.region": ""}, {}).server.region == ""

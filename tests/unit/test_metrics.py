@@ -19,8 +19,8 @@ import os, signal, sys
 from app.config import load_config
 from app.observe import metrics
 config = load_config({}, {})
-metrics.setup(config)
 recorder = metrics.for_config(config)
+metrics.setup(config)
 def worker(job):
     pid = os.fork()
     if pid == 0:
