@@ -38,7 +38,7 @@ _DOCS_POLICY = (
 
 def service_blueprint(health: HealthChecks | None, metrics: Metrics | NoMetrics) -> flask.Blueprint:
     """The service's routes. What is switched off (`health` None, `NoMetrics`) answers 404."""
-    blueprint = flask.Blueprint("service", __name__)
+    blueprint = flask.Blueprint("observe", __name__)
     description = ApiDescription()
 
     @blueprint.get("/healthz")
