@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from app.s3.blueprint import S3Blueprint
 from app.s3.views import (
+    attributes,
     bucket,
     bucket_acl,
     bucket_tagging,
+    copy,
+    delete_objects,
     listing,
+    multipart,
+    object,  # noqa: A004  the resource's own name; nothing here builds on the builtin
     object_acl,
     object_tagging,
     ownership,
@@ -24,6 +29,11 @@ BLUEPRINTS: tuple[S3Blueprint, ...] = (
     versioning.bp,
     ownership.bp,
     listing.bp,
+    object.bp,
+    copy.bp,
+    delete_objects.bp,
+    attributes.bp,
+    multipart.bp,
     object_acl.bp,
     object_tagging.bp,
     unconfigured.bp,

@@ -9,7 +9,7 @@ from app.s3.blueprint import S3Blueprint
 from app.s3.request import S3Request, S3Response, xml_response
 from app.s3.views.common import decode_token, encode_token, limit_parameter
 
-bp = S3Blueprint("service")
+bp = S3Blueprint("list_buckets")
 
 BUCKETS_MAX = 10_000
 _TOKEN = "buckets"
