@@ -30,6 +30,8 @@ CONFIGURATION_MAX_BYTES = 256 << 10  # of every document but the two long lists
 DELETE_MAX_BYTES = 8 << 20  # 1,000 keys of 1,024 bytes, every byte of them a numeric reference
 COMPLETE_MAX_BYTES = 4 << 20  # 10,000 parts with number, ETag and a long checksum each
 DELETE_KEYS_MAX = 1000
+DELETE_ELEMENTS_MAX = 12_000  # each key with its version and all conditions, and as much again of what we do not know
+COMPLETE_ELEMENTS_MAX = 60_000  # each part with number, ETag and a checksum, and half as much again
 
 OBJECT_OWNERSHIPS = ("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced")
 
@@ -122,7 +124,7 @@ def read_ownership_controls(document: bytes) -> str:
 
 def read_delete(document: bytes) -> DeleteRequest:
     """Delete, with 1 to DELETE_KEYS_MAX keys."""
-    root = parse(document, "Delete", DELETE_MAX_BYTES)
+    root = parse(document, "Delete", DELETE_MAX_BYTES, DELETE_ELEMENTS_MAX)
     objects = root.all("Object")
     if not 1 <= len(objects) <= DELETE_KEYS_MAX:
         raise MalformedXML
@@ -148,7 +150,8 @@ def _delete_item(entry: Element) -> DeleteItem:
 
 def read_complete_multipart_upload(document: bytes) -> tuple[CompletePart, ...]:
     """CompleteMultipartUpload, with 1 to 10,000 parts in the client's order. Raises: InvalidArgument (part number)."""
-    parts = parse(document, "CompleteMultipartUpload", COMPLETE_MAX_BYTES).all("Part")
+    root = parse(document, "CompleteMultipartUpload", COMPLETE_MAX_BYTES, COMPLETE_ELEMENTS_MAX)
+    parts = root.all("Part")
     if not 1 <= len(parts) <= PART_NUMBER_MAX:
         raise MalformedXML
     return tuple(_complete_part(part) for part in parts)

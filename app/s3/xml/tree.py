@@ -13,7 +13,7 @@ from xml.parsers import expat
 from app.domain.errors import MalformedXML, MaxMessageLengthExceeded
 
 DEPTH_MAX = 16
-ELEMENTS_MAX = 120_000  # 10,000 parts with every checksum that S3 knows
+ELEMENTS_MAX = 2_000  # of a document that is no long list
 TEXT_MAX = 65_536  # characters in one element; the longest that means anything is a key of 1,024 bytes
 _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
@@ -69,7 +69,7 @@ class Element:
         return None if child is None else child.text.strip()
 
 
-def parse(document: bytes, root_name: str, max_bytes: int) -> Element:
+def parse(document: bytes, root_name: str, max_bytes: int, max_elements: int = ELEMENTS_MAX) -> Element:
     """The root element, which must bear that name, in any namespace or none.
 
     Raises: MaxMessageLengthExceeded, MalformedXML.
@@ -79,7 +79,7 @@ def parse(document: bytes, root_name: str, max_bytes: int) -> Element:
     # expat follows a byte order mark into UTF-16 whatever it was told; every such document has NULs, and no XML has.
     if b"\0" in document:
         raise MalformedXML
-    builder = _Builder()
+    builder = _Builder(max_elements)
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
     parser.buffer_text = True
     parser.XmlDeclHandler = builder.declaration
@@ -99,10 +99,10 @@ def parse(document: bytes, root_name: str, max_bytes: int) -> Element:
 class _Builder:
     """The open elements and the tree below the first; what is under way raises MalformedXML straight through expat."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_elements: int) -> None:
+        self._left = max_elements
         self.root: Element | None = None
         self._open: list[Element] = []
-        self._count = 0
 
     def declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in _ENCODINGS:
@@ -112,8 +112,8 @@ class _Builder:
         raise MalformedXML
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count += 1
-        if self._count > ELEMENTS_MAX or len(self._open) >= DEPTH_MAX:
+        self._left -= 1
+        if self._left < 0 or len(self._open) >= DEPTH_MAX:
             raise MalformedXML
         element = Element(_local(name), _type(attributes) if attributes else "")
         if self._open:

@@ -27,7 +27,7 @@ def test_ten_tags_are_the_most_for_an_object_and_fifty_for_a_bucket() -> None:
         ("ключ", "значение"),
         ("हिन्दी", "数値"),
         ("+- =._:/@", "+- =._:/@"),
-        ("😀"[:0] + "a", ""),
+        ("a", ""),
         ("ä" * 128, "ü" * 256),
         ("awsome", "aws:value"),
     ],

@@ -134,9 +134,9 @@ def test_a_document_without_end_costs_nothing(root: str, read: Callable[[bytes],
         started = time.process_time()
         with pytest.raises((MalformedXML, MalformedACLError, MaxMessageLengthExceeded)):
             read(document)
-        assert time.process_time() - started < 0.25
+        assert time.process_time() - started < 0.1
     # The documents themselves are up to 4 MB each, the parser's copy of one as much again.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 40 * 1024
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 24 * 1024
 
 
 def test_xinclude_is_only_an_unknown_element(tmp_path: Path) -> None:
