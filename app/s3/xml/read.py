@@ -170,7 +170,9 @@ def _complete_part(part: Element) -> CompletePart:
         )
     etag = part.require("ETag").text.strip().strip('"')
     checksums = [
-        (_CHECKSUM_ELEMENTS[child.name], child.text.strip()) for child in part if child.name in _CHECKSUM_ELEMENTS
+        (_CHECKSUM_ELEMENTS[child.name], child.text.strip())
+        for child in part.children
+        if child.name in _CHECKSUM_ELEMENTS
     ]
     return CompletePart(number, etag, tuple(checksums))
 

@@ -7,7 +7,6 @@ the number of elements are bounded while they are counted; and only UTF-8 is rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from xml.parsers import expat
 
 from app.domain.errors import MalformedXML, MaxMessageLengthExceeded
@@ -24,33 +23,27 @@ class Element:
     An element with children has no text.
     """
 
-    __slots__ = ("_children", "name", "text", "type")
+    __slots__ = ("children", "name", "text", "type")
 
     def __init__(self, name: str, type_: str) -> None:
         self.name = name
         self.type = type_
         self.text = ""
-        self._children: list[Element] | None = None
-
-    @property
-    def has_children(self) -> bool:
-        return self._children is not None
+        self.children: list[Element] | tuple[()] = ()  # a list only where there are some: most elements are leaves
 
     def add(self, child: Element) -> None:
-        if self._children is None:
-            self._children = []
-        self._children.append(child)
-
-    def __iter__(self) -> Iterator[Element]:
-        return iter(self._children or ())
+        if isinstance(self.children, list):
+            self.children.append(child)
+        else:
+            self.children = [child]
 
     def all(self, name: str) -> list[Element]:
-        return [child for child in self if child.name == name]
+        return [child for child in self.children if child.name == name]
 
     def child(self, name: str) -> Element | None:
         """The one child of that name. Raises: MalformedXML when there are several: which one would count?"""
         found = None
-        for child in self:
+        for child in self.children:
             if child.name == name:
                 if found is not None:
                     raise MalformedXML
@@ -126,7 +119,7 @@ class _Builder:
 
     def end(self, name: str) -> None:
         element = self._open.pop()
-        if element.has_children:
+        if element.children:
             element.text = ""
 
     def text(self, text: str) -> None:
