@@ -39,10 +39,8 @@ def build_store(config: Config) -> Store:
         orphan_grace_s=config.storage.orphan_grace_s,
         upload_expiry_s=config.storage.upload_expiry_days * 86_400,
     )
-    # With an empty region signatures may name any; buckets still need one to lie in.
-    region = config.server.region or DEFAULT_REGION
     directory = KnownUsers({known.principal.id: known.principal.name for known in credentials(config).values()})
-    return Store(metadata, storage, runtime.now_ms, limits, region, directory)
+    return Store(metadata, storage, runtime.now_ms, limits, config.server.region, directory)
 
 
 class Lifecycle:

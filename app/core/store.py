@@ -54,5 +54,5 @@ class Store:
     storage: ObjectStorage
     now_ms: Callable[[], int]
     limits: Limits = Limits()
-    region: str = "us-east-1"
+    region: str = "us-east-1"  # empty: buckets may name any
     directory: Directory = KnownUsers()
