@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import signal
@@ -186,6 +187,32 @@ def test_two_that_clean_up_at_once_do_not_stumble(root: Path, local: LocalStorag
     assert local.clean_up() + other.clean_up() == 1
     other.close()
     assert len(os.listdir(root / "tmp")) == 2  # ours and the stray file
+
+
+def test_a_start_that_meets_somebody_cleaning_up_takes_another_directory(
+    root: Path, local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between making the directory and locking it, its lock is free."""
+    flock = fcntl.flock
+    met: list[str] = []
+
+    def late(fd: int, operation: int) -> None:
+        if not met:
+            met.append(os.readlink(f"/proc/self/fd/{fd}"))
+            local.clean_up()
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    storage = LocalStorage(str(root), reserve_bytes=0)
+    storage.open()
+    monkeypatch.undo()
+    assert not Path(met[0]).exists()
+    with storage.create() as writer:
+        writer.write(SHORT)
+        assert local.clean_up() == 0
+        ref = writer.commit()
+    assert read_all(storage.read(ref)) == SHORT
+    storage.close()
 
 
 def test_a_lock_is_not_inherited_by_a_child_process(root: Path) -> None:
