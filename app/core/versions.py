@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 from app.auth import access
 from app.core.buckets import check_grants, refuse_acl_if_enforced
 from app.core.store import Store
 from app.domain import acl as acls
 from app.domain.acl import Acl
-from app.domain.errors import AccessDenied, MethodNotAllowed, NoSuchKey, NoSuchVersion
+from app.domain.errors import AccessDenied, NoSuchVersion
 from app.domain.names import new_op_id
 from app.domain.tags import OBJECT_TAGS_MAX, validate_tags
 from app.domain.types import Bucket, ListQuery, Page, Tags, Version, VersionChange, VersionQuery
@@ -23,13 +26,13 @@ def list_versions(store: Store, query: VersionQuery) -> Page[Version]:
     return store.metadata.list_versions(query)
 
 
-def put_tags(store: Store, version: Version, new: Tags, *, is_named: bool) -> None:
+def put_tags(store: Store, version: Version, new: Tags) -> None:
     """Replace the tags of a version that the caller may change. ETag and modification time stay.
 
-    Raises: InvalidTag, BadRequest, NoSuchBucket, NoSuchKey, NoSuchVersion.
+    Raises: InvalidTag, BadRequest, NoSuchBucket.
     """
     validate_tags(new, OBJECT_TAGS_MAX)
-    _change(store, version, VersionChange(tags=new), is_named=is_named)
+    _change(store, version, VersionChange(tags=new))
 
 
 def owner_id(bucket: Bucket, version: Version) -> str:
@@ -44,24 +47,25 @@ def effective_acl(bucket: Bucket, version: Version) -> Acl:
     return version.acl
 
 
-def put_acl(store: Store, bucket: Bucket, version: Version, new: Acl, *, is_named: bool) -> None:
+def put_acl(store: Store, bucket: Bucket, version: Version, new: Acl) -> None:
     """Replace a version's ACL. ETag and modification time stay.
 
     Raises: AccessControlListNotSupported, AccessDenied (another owner), InvalidArgument, MalformedACLError,
-    NoSuchBucket, NoSuchKey, NoSuchVersion.
+    NoSuchBucket.
     """
     refuse_acl_if_enforced(bucket)
     if new.owner_id != version.owner_id:
         raise AccessDenied
     check_grants(new, store.directory)
-    _change(store, version, VersionChange(acl=new), is_named=is_named)
+    _change(store, version, VersionChange(acl=new))
 
 
-def _change(store: Store, version: Version, change: VersionChange, *, is_named: bool) -> None:
-    """The version the caller was authorised for is the one that changes, though another may be current by now."""
-    try:
+def _change(store: Store, version: Version, change: VersionChange) -> None:
+    """The row that the caller was authorised for is changed, or none.
+
+    One that was replaced or deleted since was changed just before and took the change with it: nothing tells the two
+    apart, so that is no error. Its successor may be another owner's, and is left alone.
+    """
+    change = replace(change, sequence=version.sequence)
+    with suppress(NoSuchVersion):
         store.metadata.update_version(version.bucket, version.key, version.version_id, change, new_op_id())
-    except (NoSuchVersion, MethodNotAllowed):
-        if is_named:
-            raise
-        raise NoSuchKey(Key=version.key) from None

@@ -259,10 +259,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """A change that leaves ETag and Last-Modified alone. None keeps what is there."""
+    """A change that leaves ETag and Last-Modified alone. None keeps what is there.
+
+    `sequence` is the row the caller was authorised for: another one under the same name is not changed.
+    """
 
     tags: Tags | None = None
     acl: Acl | None = None
+    sequence: int | None = None
 
 
 # -- Multipart uploads -------------------------------------------------------------------------------------------

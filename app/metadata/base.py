@@ -138,7 +138,7 @@ class MetadataStore(ABC):
     ) -> Version:
         """Change tags or ACL of the current version or the one named; gives the version as it now is.
 
-        Raises: NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker, named by its id).
+        Raises: NoSuchBucket, NoSuchKey, NoSuchVersion (a row with another `change.sequence` too), MethodNotAllowed (a delete marker, named by its id).
         """
 
     @abstractmethod

@@ -151,6 +151,8 @@ class Objects(Plumbing):
             version = history.object if version_id is None else history.named(version_id)
             if version is None:
                 raise NoSuchVersion(Key=key, VersionId=version_id) if version_id else NoSuchKey(Key=key)
+            if change.sequence not in (None, version.sequence):
+                raise NoSuchVersion(Key=key, VersionId=version.version_id)
             if version.is_delete_marker:
                 raise MethodNotAllowed
             changed = dataclasses.replace(

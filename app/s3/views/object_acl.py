@@ -40,5 +40,5 @@ def put_object_acl(request: S3Request) -> S3Response:
     version = require_object(request)
     buckets.refuse_acl_if_enforced(request.bucket)
     acl = requested_acl(request, version.owner_id)
-    versions.put_acl(request.store, request.bucket, version, acl, is_named=request.version_id is not None)
+    versions.put_acl(request.store, request.bucket, version, acl)
     return S3Response(200, version_header(request, version))

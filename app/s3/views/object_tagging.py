@@ -56,5 +56,5 @@ def delete_object_tagging(request: S3Request) -> S3Response:
 
 def _replaced(request: S3Request, tags: Tags, status: int) -> S3Response:
     version = require_object(request)
-    versions.put_tags(request.store, version, tags, is_named=request.version_id is not None)
+    versions.put_tags(request.store, version, tags)
     return S3Response(status, version_header(request, version))

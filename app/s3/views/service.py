@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app import runtime
 from app.core import buckets
 from app.domain.types import BucketQuery
 from app.s3 import xml
@@ -40,5 +41,6 @@ def list_buckets(request: S3Request) -> S3Response:
             request.store.directory,
             prefix=prefix,
             next_token=encode_token(_TOKEN, page.last) if page.is_truncated else None,
+            pause=lambda: runtime.sleep(0),
         )
     )

@@ -245,6 +245,19 @@ class PublishContract(Contract):
         assert row is not None
         assert row.content == inline(b"old")
 
+    def test_a_row_that_took_the_place_of_the_one_meant_is_not_changed(self, scene: Scene) -> None:
+        bucket = scene.bucket()
+        meant = scene.put(bucket, "k")
+        change = VersionChange(tags=(("a", "b"),), sequence=meant.sequence)
+        scene.store.update_version(bucket, "k", "null", change, scene.op())
+        scene.put(bucket, "k")
+        for version_id in ("null", None):
+            with pytest.raises(NoSuchVersion):
+                scene.store.update_version(bucket, "k", version_id, change, scene.op())
+        after = scene.current(bucket, "k")
+        assert after is not None
+        assert after.tags == ()
+
     def test_update_version_refuses_what_is_not_there(self, scene: Scene) -> None:
         bucket, change = scene.bucket(Versioning.ENABLED), VersionChange(tags=(("a", "b"),))
         with pytest.raises(NoSuchKey):
