@@ -62,7 +62,7 @@ class Acceptor:
             sock, address = self._sock.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
-                _log.warning("accept.exhausted error=%s", errno.errorcode.get(error.errno or 0, "?"))
+                _log.warning("accept.exhausted", extra={"error": errno.errorcode.get(error.errno or 0, "?")})
             return error.errno == errno.ECONNABORTED
         Connection(sock, address, self._base_environ, self._service).start()
         return True

@@ -54,7 +54,7 @@ class Connection:
                 if self._transport.buffered:
                     gevent.sleep(0)  # a pipelining client gets one request a turn
         except (Disconnected, TooSlow) as error:
-            _log.debug("connection.lost peer=%s reason=%s", self._peer[0], type(error).__name__)
+            _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
         finally:
             self._transport.close()
             self._service.leave(self)
@@ -111,7 +111,7 @@ class Connection:
     def _answer_failure(self, error: Exception, head: RequestHead, response: Response) -> bool:
         """An error that the application let through: an answer where none has begun, in any case the end."""
         if not isinstance(error, S3Error):
-            _log.error("request.failed method=%s", head.method, exc_info=error)
+            _log.error("request.failed", extra={"method": head.method}, exc_info=error)
             error = InternalError()
         if not response.is_begun:
             self._refuse(error, head.method, head.target.partition("?")[0])
@@ -175,7 +175,7 @@ class Connection:
         self._linger()
 
     def _refuse(self, error: S3Error, method: str, resource: str) -> None:
-        _log.info("request.refused code=%s peer=%s", error.code, self._peer[0])
+        _log.info("request.refused", extra={"code": error.code, "remote_address": self._peer[0]})
         answer = render_refusal(error.status, error.code, error.message, resource=resource, with_body=method != "HEAD")
         self._transport.send(answer, self._send_pace())
 

@@ -8,19 +8,26 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
+from app.observe import logging, metrics
 from app.server.limits import WireLimits
 from app.server.recovery import recover_in_child
 
 if TYPE_CHECKING:
     from app.config import Config
     from app.server.worker import BleepWorker
+
+
+_log = getLogger("bleepstore.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +52,23 @@ class MasterHooks:
 
     def on_starting(self, server: Any) -> None:
         """Before the listeners are bound. Ends the process where the data cannot be had."""
+        self._observe()
         server.reign = Reign(secrets.token_hex(8), *os.pipe())
         if self.config.data_dir is not None and not recover_in_child(self.config, server.reign.server_id):
             sys.exit(1)
 
     def when_ready(self, server: Any) -> None:
         """Before the first fork."""
-        server.handle_usr2 = lambda: server.log.warning("SIGUSR2 is refused: two masters must not share one directory")
+        server.handle_usr2 = _refusal("usr2", "two masters must not share one directory")
         if not self.shared:
-            for signal in ("hup", "ttin"):
-                setattr(server, f"handle_{signal}", _refusal_of_second_worker(server, signal))
+            for name in ("hup", "ttin"):
+                setattr(server, f"handle_{name}", _refusal(name, "the chosen engines allow one process at a time"))
         leave_no_hub(server.LISTENERS)
         gc.collect()
         gc.freeze()  # what is here stays: collecting it in the workers would only unshare its memory
 
     def on_reload(self, server: Any) -> None:
+        self._observe()  # gunicorn has just set its own again
         leave_no_hub(server.LISTENERS)  # a changed address means new listeners
 
     def pre_fork(self, server: Any, worker: BleepWorker) -> None:
@@ -71,6 +80,13 @@ class MasterHooks:
     def post_fork(self, server: Any, worker: BleepWorker) -> None:
         os.close(server.reign.lifeline_write)
 
+    def child_exit(self, server: Any, worker: BleepWorker) -> None:
+        metrics.child_exit(worker.pid)
+
+    def _observe(self) -> None:
+        logging.configure(self.config.server.log_level, self.config.server.log_format)
+        metrics.setup(self.config)
+
 
 def leave_no_hub(listeners: list[Any]) -> None:
     """Make the listeners plain sockets again: gunicorn made them after the patching, which opened a hub before the fork."""
@@ -81,10 +97,14 @@ def leave_no_hub(listeners: list[Any]) -> None:
     hub = get_hub_if_exists()
     if hub is not None:
         hub.destroy(destroy_loop=True)
+        # libev puts back the default action of SIGCHLD in C, behind Python's back; the handler is gunicorn's as before.
+        signal.signal(signal.SIGCHLD, signal.getsignal(signal.SIGCHLD))
 
 
-def _refusal_of_second_worker(server: Any, signal: str) -> Any:
+def _refusal(name: str, reason: str) -> Callable[[], None]:
+    """In place of gunicorn's handler, which its main loop looks up by name."""
+
     def refuse() -> None:
-        server.log.warning("SIG%s is refused: the chosen engines allow one process at a time", signal.upper())
+        _log.warning("signal.refused", extra={"signal": f"SIG{name.upper()}", "reason": reason})
 
     return refuse

@@ -25,9 +25,10 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 def run_recovery(config: Config) -> None:
-    """Under the exclusive lock: opening migrates and recovers each engine, and what dead writers left is removed."""
+    """Under the exclusive lock: migrate, let each engine recover by opening it, remove what dead writers left."""
     metadata = registry.metadata_store(config.metadata.engine, config)
     storage = registry.object_storage(config.storage.backend, config)
+    metadata.migrate()
     metadata.open()
     try:
         storage.open()

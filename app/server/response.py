@@ -93,7 +93,10 @@ class Response:
             body.sent += sent
         self._left = (span.length if declared is None else declared) - body.sent
         if self._left or span.length > end:
-            _log.error("response.length_wrong declared=%s span=%s sent=%s", declared, span.length, body.sent)
+            _log.error(
+                "response.length_wrong",
+                extra={"declared_bytes": declared, "span_bytes": span.length, "sent_bytes": body.sent},
+            )
             self.keeps_alive = False
 
     def _send_pieces(self, body: Iterable[bytes]) -> None:
@@ -105,7 +108,7 @@ class Response:
         if self._is_chunked:
             self._transport.send(b"0\r\n\r\n", self._pace)
         if self._left:
-            _log.error("response.too_short missing_bytes=%s", self._left)
+            _log.error("response.too_short", extra={"missing_bytes": self._left})
 
     def _send_first(self, piece: bytes, body: object = None) -> None:
         """The head, unless it is out, and the first piece (b"": none): in one call where they are small."""
@@ -139,7 +142,7 @@ class Response:
             return b"%x\r\n%b\r\n" % (len(piece), piece)
         if self._left is not None:
             if len(piece) > self._left:
-                _log.error("response.too_long surplus_bytes=%s", len(piece) - self._left)
+                _log.error("response.too_long", extra={"surplus_bytes": len(piece) - self._left})
                 self.keeps_alive = False
                 piece = piece[: self._left]
             self._left -= len(piece)

@@ -61,6 +61,7 @@ def gunicorn_settings(
         "on_reload": hooks.on_reload,
         "pre_fork": hooks.pre_fork,
         "post_fork": hooks.post_fork,
+        "child_exit": hooks.child_exit,
     }
 
 

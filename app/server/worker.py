@@ -7,6 +7,7 @@ There is no clean shut-down to rely on: after the requests in flight the process
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 import traceback
@@ -29,6 +30,8 @@ from app.server.service import Service
 HEARTBEAT_S = 1.0
 SWITCH_INTERVAL_S = 0.0005  # a computing thread gives the hub its turn after so long
 STOP_RESERVE_S = 2.0  # a worker is done before the master's patience ends
+
+_log = logging.getLogger("bleepstore.server")
 
 
 class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -89,7 +92,7 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         while self.alive:
             self.notify()
             if service.requests_served >= self.max_requests:
-                self.log.info("Worker has served max_requests, ending (pid:%s)", self.pid)
+                _log.info("worker.served_its_share", extra={"requests": service.requests_served})
                 break
             self._wake.wait(HEARTBEAT_S)
         self._drain(service, acceptors)
@@ -108,7 +111,7 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _end_as_orphan(self) -> NoReturn:
         """Nobody would replace or stop this worker, and the next server needs its port and its data."""
-        self.log.info("The master is gone, ending (pid:%s)", self.pid)
+        _log.info("worker.orphaned", extra={"pid": os.getpid()})
         _exit(0)
 
     # -- end -----------------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             self.notify()
             if service.is_empty.wait(min(left_s, HEARTBEAT_S)):
                 return
-        self.log.warning("Worker ends with %s connections unfinished (pid:%s)", service.connections, self.pid)
+        _log.warning("worker.stopped_unfinished", extra={"pid": os.getpid(), "connections": service.connections})
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False
@@ -138,8 +141,7 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> NoReturn:
         """The master has seen no heartbeat: say what stands still, and end."""
-        stack = "".join(traceback.format_stack(frame))
-        self.log.critical("Worker stood still (pid:%s) at\n%s", self.pid, stack)
+        _log.critical("worker.stood_still", extra={"pid": os.getpid(), "stack": "".join(traceback.format_stack(frame))})
         _exit(1)
 
 
