@@ -25,11 +25,10 @@ class Engine:
 
     def open(self) -> MetadataStore:
         """A store over this directory's data, or over nothing where the engine keeps none."""
-        if hasattr(self._made, "from_path"):
-            store = self._made.from_path(self._path)
+        store = self._made.from_path(self._path) if hasattr(self._made, "from_path") else self._made()
+        if not self._opened:
             store.migrate()
-        else:
-            store = self._made()
+            store.migrate()  # repeating is fine
         store.open()
         self._opened.append(store)
         return store
