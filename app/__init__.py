@@ -40,7 +40,8 @@ def build_store(config: Config) -> Store:
         upload_expiry_s=config.storage.upload_expiry_days * 86_400,
     )
     directory = KnownUsers({known.principal.id: known.principal.name for known in credentials(config).values()})
-    return Store(metadata, storage, runtime.now_ms, limits, config.server.region, directory)
+    is_encrypted = config.storage.encrypted_at_rest
+    return Store(metadata, storage, runtime.now_ms, limits, config.server.region, directory, is_encrypted)
 
 
 class Lifecycle:

@@ -131,6 +131,9 @@ class Storage:
     orphan_grace_s: int = setting(
         SECONDS_MAX, Integer(1, GRACE_MAX_S), "bytes to which no object refers stay for so long"
     )
+    encrypted_at_rest: bool = setting(
+        False, Flag(), "the disk or service below encrypts; x-amz-server-side-encryption: AES256 is accepted and echoed"
+    )
     upload_expiry_days: int = setting(7, Integer(1, 3_650), "multipart uploads not completed by then are aborted")
     reserve_bytes: int | Auto = setting(
         "auto", AutoOr(Size(0, SIZE_MAX_BYTES)), "uploads are refused below this much free space; auto: min(1 GiB, 5 %)"

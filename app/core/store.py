@@ -56,3 +56,4 @@ class Store:
     limits: Limits = Limits()
     region: str = "us-east-1"  # empty: buckets may name any
     directory: Directory = KnownUsers()
+    encrypted_at_rest: bool = False  # by what lies below, as the operator declares

@@ -30,11 +30,26 @@ from app.domain.names import check_key, is_version_id, new_request_id
 from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
 from app.s3 import xml
 from app.s3.body import RequestPayload, Wire
+from app.s3.headers import ENCRYPTED_AT_REST
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import SIGNATURE_PARAMETERS, Needs, Router, Rule
 from app.s3.target import parse_target
 
 HOST_ID = "bleepstore"
+
+# The operations whose answers say how the object's bytes are encrypted.
+_OF_OBJECT_BYTES = frozenset(
+    {
+        "PutObject",
+        "GetObject",
+        "HeadObject",
+        "CopyObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "UploadPartCopy",
+        "CompleteMultipartUpload",
+    }
+)
 
 _log = logging.getLogger("bleepstore.s3")
 
@@ -156,9 +171,12 @@ class Pipeline:
         request.looked_up = _look_up(request)
         authorise(request)
         try:
-            return rule.view(request)
+            response = rule.view(request)
         finally:
             outcome.bytes_in = payload.received_bytes
+        if self._store.encrypted_at_rest and rule.operation in _OF_OBJECT_BYTES:
+            response.headers.append(ENCRYPTED_AT_REST)
+        return response
 
     def _match(self, method: str, target: Target, query: Query, headers: Headers) -> tuple[Rule | None, S3Error | None]:
         try:
@@ -265,7 +283,8 @@ def _headers_in_query(query: Query) -> list[tuple[str, str]]:
     Checksums do not count: JavaScript SDK v3 signs the CRC of an empty body.
     """
     return [
-        (name.lower(), query.get(name) or "")
+        # A header is latin-1, one character a byte; a decoded parameter is text.
+        (name.lower(), (query.get(name) or "").encode().decode("latin-1"))
         for name in query
         if name[:6].lower() == "x-amz-"
         and name.lower() not in SIGNATURE_PARAMETERS

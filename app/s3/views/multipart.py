@@ -40,7 +40,7 @@ def create_multipart_upload(request: S3Request) -> S3Response:
 
 @bp.put("/<bucket>/<key:key>", subresource="uploadId", action="s3:PutObject")
 def upload_part(request: S3Request) -> S3Response:
-    refuse_protections(request.headers)
+    refuse_protections(request.headers, encrypted_at_rest=request.store.encrypted_at_rest)
     number = part_number(request.query.get("partNumber") or "")
     part, declared = uploads.upload_part(request.store, _upload(request), number, request.payload)
     return S3Response(200, [("ETag", f'"{part.etag}"'), *checksum_headers(declared or part.checksum, with_type=False)])
@@ -48,7 +48,7 @@ def upload_part(request: S3Request) -> S3Response:
 
 @bp.put("/<bucket>/<key:key>", subresource="uploadId", action="s3:PutObject", copies=True)
 def upload_part_copy(request: S3Request) -> S3Response:
-    refuse_protections(request.headers)
+    refuse_protections(request.headers, encrypted_at_rest=request.store.encrypted_at_rest)
     number = part_number(request.query.get("partNumber") or "")
     upload = _upload(request)
     found = source_of(request)

@@ -123,7 +123,7 @@ class _Selection:
 def _select(request: S3Request, version: Version) -> _Selection:
     """Conditions, range and part number of a read. Raises: NotModified, PreconditionFailed, InvalidRange, …"""
     headers = request.headers
-    refuse_protections(headers)
+    refuse_protections(headers, encrypted_at_rest=request.store.encrypted_at_rest)
     overrides = response_overrides(request.query, is_signed=request.is_signed or not request.enforces_access)
     described = object_headers(version, request.bucket.versioning, overrides)
     try:
