@@ -75,7 +75,8 @@ class Client(threading.Thread):
 
 def test_sigterm_finishes_what_is_in_flight_and_nothing_else(start_app: StartApp) -> None:
     """R-32: slow answers, long downloads and half-sent uploads end well; idle connections end at once."""
-    server = start_app(workers=2, limits={"body_stall_ms": 5_000, "body_window_ms": 10_000, "idle_timeout_ms": 60_000})
+    times = {"body_stall_ms": 5_000, "body_window_ms": 10_000, "idle_timeout_ms": 60_000, "fresh_grace_ms": 5_000}
+    server = start_app(workers=2, limits=times)
     idle = server.wire()
     idle.send(get("/x"))
     assert idle.answer().status == 200
@@ -103,6 +104,23 @@ def test_sigterm_finishes_what_is_in_flight_and_nothing_else(start_app: StartApp
     upload.close()
     assert server.process.wait(5) == 0
     assert time.monotonic() - began < 3.0, "the end comes with the last answer, not with the deadline"
+
+
+def test_what_waits_in_the_backlog_is_still_served(start_app: StartApp) -> None:
+    """A listener's end resets what nobody has accepted yet, though the clients have sent their requests."""
+    server = start_app()
+    first = Client(server, get("/stuck?seconds=0.7"))
+    first.start()
+    time.sleep(0.2)
+    waiting = [Client(server, get("/x")) for _ in range(20)]
+    for client in waiting:
+        client.start()
+    time.sleep(0.1)
+    assert server.terminate() == 0
+    for client in (first, *waiting):
+        client.join(5)
+        assert client.answer is not None
+        assert client.answer.status == 200
 
 
 def test_a_request_that_takes_too_long_does_not_hold_the_stop(start_app: StartApp) -> None:
