@@ -190,7 +190,7 @@ def test_workers_end_with_their_master_at_once(start_app: StartApp) -> None:
     os.kill(server.pid, signal.SIGKILL)
     assert server.process is not None
     server.process.wait()
-    assert eventually(lambda: not any(is_alive(pid) for pid in pids), 0.3)
+    assert eventually(lambda: not any(is_alive(pid) for pid in pids), 0.6)
     assert _refuses(server.port)
 
 
