@@ -16,7 +16,7 @@ from app.config import load_config
 from app.server.patching import EARLY
 from app.server.processes import resolve_workers
 from app.server.settings import gunicorn_settings
-from tests.servers import ROOT
+from tests.servers import ROOT, RunningServer
 
 IN_MEMORY = {"BLEEPSTORE_METADATA_ENGINE": "memory", "BLEEPSTORE_STORAGE_BACKEND": "memory"}
 CONF = ROOT / "gunicorn.conf.py"
@@ -125,6 +125,31 @@ def test_patching_comes_before_ssl_and_warns_of_nothing() -> None:
         "app.server.run.patch_early()\n",
         {},
     )
+
+
+class PlainGunicorn(RunningServer):
+    """`gunicorn -c gunicorn.conf.py wsgi:app`, configured by the environment alone."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "gunicorn", "-c", str(CONF), "wsgi:app"]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | IN_MEMORY | {"BLEEPSTORE_SERVER_PORT": str(self.port)}
+
+
+def test_plain_gunicorn_serves_and_stops(tmp_path: Path) -> None:
+    server = PlainGunicorn(tmp_path / "data")
+    try:
+        server.start()
+        client = server.client()
+        client.create_bucket(Bucket="plain")
+        client.put_object(Bucket="plain", Key="k", Body=b"x" * 100_000, Metadata={"my_key": "v"})
+        found = client.get_object(Bucket="plain", Key="k")
+        assert found["Metadata"] == {"my_key": "v"}
+        assert found["Body"].read() == b"x" * 100_000
+        assert server.terminate() == 0
+    finally:
+        server.kill9()
 
 
 def run(code: str, environ: dict[str, str]) -> str:
