@@ -1,0 +1,103 @@
+"""Keeping the WAL short. Whoever has the turn to write checkpoints, after it has answered.
+
+    over wal_checkpoint_bytes   PASSIVE, once for every so many bytes that were added
+    over wal_restart_bytes      RESTART, waiting for readers 50 ms at most, once a second at most
+    over wal_limit_bytes        long reads are interrupted, TRUNCATE is tried, and writes are refused until it worked
+
+Two processes' checkpoints never meet, for both need the turn. A thread of its own that checkpointed whenever it liked
+would never find the moment at which the file can start again from its beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+
+from app.metadata.sql.connections import PAGE_SIZE_BYTES
+from app.metadata.sql.space import Bounds
+
+RESTART_WAIT_MS: Final = 50
+RESTART_EVERY_S: Final = 1.0
+READ_MAX_S: Final = 1.0
+_FRAME_BYTES: Final = PAGE_SIZE_BYTES + 24
+
+
+class WalKeeper:
+    """`interrupt(older_than_s)` ends this process's long reads."""
+
+    def __init__(
+        self,
+        path: str,
+        bounds: Bounds,
+        interrupt: Callable[[float], int],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wal = f"{path}-wal"
+        self._bounds = bounds
+        self._interrupt = interrupt
+        self._clock_s = clock_s
+        self._used_bytes = 0
+        self._checkpointed_bytes = 0
+        self._restarted_s = -RESTART_EVERY_S
+        self.is_over_limit = False
+        self.failures = 0  # checkpoints that ended with an error, since the last good one
+
+    def watch(self, connection: apsw.Connection) -> None:
+        """Learn from each of the connection's commits how far the WAL is filled, others' frames included."""
+        connection.set_wal_hook(self._note)
+
+    def is_due(self) -> bool:
+        if self._used_bytes < self._checkpointed_bytes:
+            self._checkpointed_bytes = 0  # it started again from its beginning
+        grown_bytes = self._used_bytes - self._checkpointed_bytes
+        return self.is_over_limit or grown_bytes >= self._bounds.wal_checkpoint_bytes
+
+    def file_bytes(self) -> int:
+        try:
+            return os.stat(self._wal).st_size
+        except FileNotFoundError:
+            return 0
+
+    def look(self) -> None:
+        """Compare the file with its limit. Before each group of writes."""
+        self.is_over_limit = self.file_bytes() > self._bounds.wal_limit_bytes
+
+    def checkpoint(self, connection: apsw.Connection) -> None:
+        """Do what is due. Outside a transaction, with the turn held. An error is counted and tried again later."""
+        try:
+            if self.is_over_limit:
+                self._interrupt(READ_MAX_S)
+                self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self.look()
+            elif self._used_bytes > self._bounds.wal_restart_bytes and self._may_restart():
+                self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_RESTART)
+            else:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.failures = 0
+        except apsw.BusyError:
+            pass  # readers, or a program that is not ours: next time
+        except apsw.Error:
+            self.failures += 1
+        self._checkpointed_bytes = self._used_bytes
+
+    def _note(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self._used_bytes = pages * _FRAME_BYTES
+        return apsw.SQLITE_OK
+
+    def _may_restart(self) -> bool:
+        now_s = self._clock_s()
+        if now_s - self._restarted_s < RESTART_EVERY_S:
+            return False
+        self._restarted_s = now_s
+        return True
+
+    def _wait_for_readers(self, connection: apsw.Connection, mode: int) -> None:
+        connection.set_busy_timeout(RESTART_WAIT_MS)
+        try:
+            connection.wal_checkpoint(mode=mode)
+        finally:
+            connection.set_busy_timeout(0)

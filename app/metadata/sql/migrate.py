@@ -1,0 +1,47 @@
+"""Making and migrating the database file. Under the caller's exclusive data lock; killed at any point it is done again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import apsw
+
+from app.metadata.sql.connections import PAGE_SIZE_BYTES, check_schema, schema_version
+from app.metadata.sql.schema import MIGRATIONS
+
+
+def migrate(path: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the file to the newest schema; each migration is one transaction, so the file is never between two.
+
+    Raises: SchemaMismatch for a file of a newer program, apsw.Error.
+    """
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    try:
+        connection.set_busy_timeout(5_000)
+        if schema_version(connection) == 0:
+            # Settings of the file, chosen before its first page is written.
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE_BYTES}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA synchronous = FULL")
+        if schema_version(connection) > len(migrations):
+            check_schema(path, schema_version(connection))
+        _apply(connection, migrations)
+    finally:
+        connection.close()
+
+
+def _apply(connection: apsw.Connection, migrations: Sequence[Sequence[str]]) -> None:
+    for number in range(schema_version(connection) + 1, len(migrations) + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in migrations[number - 1]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,244 @@
+"""Embedded SQLite as a metadata engine: one file, one writer a process, turns between processes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import apsw
+
+from app import runtime
+from app.domain.errors import NoSuchUpload, S3Error, ServiceUnavailable
+from app.domain.types import (
+    BlobRef,
+    Bucket,
+    BucketQuery,
+    Change,
+    Garbage,
+    GarbageKind,
+    Health,
+    ListQuery,
+    Lookup,
+    Page,
+    Part,
+    Upload,
+    UploadQuery,
+    Version,
+    VersionQuery,
+)
+from app.metadata.base import CHANGES_PAGE_MAX
+from app.metadata.sql import buckets, changes, garbage, listing, rows, scans, sweeping, uploads, verifying
+from app.metadata.sql.checkpoint import WalKeeper
+from app.metadata.sql.connections import open_writer
+from app.metadata.sql.execution import Request
+from app.metadata.sql.library import check_library, is_safe_for_several
+from app.metadata.sql.migrate import migrate
+from app.metadata.sql.mutation import Mutation, Outcome, Value
+from app.metadata.sql.reading import Reader
+from app.metadata.sql.space import DiskSpace
+from app.metadata.sql.turnstile import Turnstile
+from app.metadata.sql.writer import Writer
+from app.metadata.sql.writing import Writing
+
+if TYPE_CHECKING:
+    from app.config import Config
+
+INLINE_MAX_BYTES: Final = 131_072  # above this a file is cheaper than a row
+CHECK_WAIT_MAX_S: Final = 0.9
+
+
+class SqliteStore(Writing):
+    name = "sqlite"
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        synchronous: str = "full",
+        reserve_bytes: int | str = "auto",
+        now_ms: Callable[[], int] = runtime.now_ms,
+    ) -> None:
+        """`reserve_bytes`: a number, or "auto". Nothing is opened before `open`."""
+        self.path = path
+        self.shared = is_safe_for_several(apsw.sqlite_lib_version())
+        self.inline_max_bytes = INLINE_MAX_BYTES
+        self._synchronous = synchronous
+        self._reserve_bytes = reserve_bytes
+        self._now_ms = now_ms
+        self._reader: Reader | None = None
+        self._writer: Writer | None = None
+        self._turnstile: Turnstile | None = None
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Raises: ConfigError, for a SQLite that must not be used as configured."""
+        workers = config.server.workers
+        check_library(apsw.sqlite_lib_version(), workers if isinstance(workers, int) else 1)
+        sqlite = config.metadata.sqlite
+        return cls(sqlite.path, synchronous=sqlite.synchronous, reserve_bytes=config.storage.reserve_bytes)
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> Self:
+        return cls(os.fspath(path))
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def migrate(self) -> None:
+        """Create the file, or bring it to this program's schema, under the caller's exclusive lock of the data.
+
+        Raises: SchemaMismatch.
+        """
+        migrate(self.path)
+
+    def open(self) -> None:
+        reader = Reader(self.path)
+        space = DiskSpace(self.path, self._reserve_bytes)
+        turnstile = Turnstile(self.path)
+        keeper = WalKeeper(self.path, space.bounds, reader.scans.interrupt)
+        writer = Writer(lambda: open_writer(self.path, self._synchronous), turnstile, space, keeper, self._now_ms)
+        try:
+            writer.start()
+        except BaseException:
+            turnstile.close()
+            raise
+        self._reader, self._writer, self._turnstile = reader, writer, turnstile
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.stop()
+        if self._reader is not None:
+            self._reader.close()
+        if self._turnstile is not None:
+            self._turnstile.close()
+        self._reader = self._writer = self._turnstile = None
+
+    def check(self) -> Health:
+        """Sends a write that changes nothing through the writer's whole way."""
+        writer = self._opened_writer
+        if not writer.health().ok:
+            # It may be over: a real write tells.
+            return self._probe(writer, _TOUCH)
+        return self._probe(writer, _PROBE)
+
+    def _probe(self, writer: Writer, mutation: Mutation) -> Health:
+        try:
+            writer.submit(Request(mutation, {}), CHECK_WAIT_MAX_S)
+        except S3Error as error:
+            health = writer.health()
+            return health if not health.ok else Health(False, error.message)
+        return writer.health()
+
+    # -- the two ways in -----------------------------------------------------------------------------------------
+
+    @property
+    def _opened_writer(self) -> Writer:
+        if self._writer is None:
+            raise ServiceUnavailable("The metadata engine is not open.")
+        return self._writer
+
+    @property
+    def _opened(self) -> Reader:
+        if self._reader is None:
+            raise ServiceUnavailable("The metadata engine is not open.")
+        return self._reader
+
+    def write(self, mutation: Mutation, named: dict[str, Value], op_id: str = "", size_bytes: int = 0) -> Outcome:
+        return self._opened_writer.submit(Request(mutation, named, op_id, size_bytes))
+
+    def _write_rows(self, mutation: Mutation, named: dict[str, Value]) -> Sequence[Sequence[Any]]:
+        return self.write(mutation, named).rows
+
+    def _read(self, sql: str, named: dict[str, Any]) -> list[Any]:
+        return self._opened.rows(sql, named)
+
+    # -- reads ---------------------------------------------------------------------------------------------------
+
+    def bucket(self, name: str) -> Bucket:
+        return self._opened.bucket(name)
+
+    def look_up(self, bucket: str, key: str, version_id: str | None = None, *, inline: bool = False) -> Lookup:
+        return self._opened.look_up(bucket, key, version_id, inline)
+
+    def list_buckets(self, query: BucketQuery) -> Page[Bucket]:
+        return self._opened.scan(buckets.list_buckets, query)
+
+    def list_current(self, query: ListQuery) -> Page[Version]:
+        return self._opened.scan(listing.list_current, self.bucket(query.bucket).id, query)
+
+    def list_versions(self, query: VersionQuery) -> Page[Version]:
+        return self._opened.scan(listing.list_versions, self.bucket(query.bucket).id, query)
+
+    def list_uploads(self, query: UploadQuery) -> Page[Upload]:
+        return self._opened.scan(listing.list_uploads, self.bucket(query.bucket).id, query)
+
+    def upload(self, bucket: str, key: str, upload_id: str) -> Upload:
+        found = self._read(uploads.READ_UPLOAD, {"bucket": bucket, "key": key, "upload_id": upload_id})
+        if not found:
+            self.bucket(bucket)
+        if not found or not found[0][0]:
+            raise NoSuchUpload(UploadId=upload_id)
+        return rows.upload(bucket, found[0][1:])
+
+    def parts(self, upload_id: str, first: int, last: int, limit: int) -> Sequence[Part]:
+        named = {"upload_id": upload_id, "first": first, "last": last, "limit": limit}
+        return self._opened.scan(scans.parts, named)
+
+    def stale_uploads(self, before_ms: int, limit: int) -> Sequence[Upload]:
+        found = self._read(uploads.STALE_UPLOADS, {"before_ms": before_ms, "limit": limit})
+        return [rows.upload(row[0], row[1:]) for row in found]
+
+    # -- garbage -------------------------------------------------------------------------------------------------
+
+    def garbage(self, before_ms: int, limit: int) -> Sequence[Garbage]:
+        found = self._read(garbage.READ_GARBAGE, {"before_ms": before_ms, "limit": limit})
+        return [Garbage(id_, GarbageKind(kind), ref, created_ms) for id_, kind, ref, created_ms in found]
+
+    def condemn(self, garbage_id: int, now_ms: int) -> Sequence[BlobRef]:
+        return sweeping.condemn(self._read, self._write_rows, garbage_id, now_ms)
+
+    def forget(self, garbage_id: int, blobs: Sequence[BlobRef]) -> None:
+        self.write(garbage.FORGET, {"id": garbage_id, "blobs": json.dumps(blobs)})
+
+    def condemn_orphans(self, blobs: Sequence[BlobRef], now_ms: int) -> Sequence[BlobRef]:
+        found = self._write_rows(garbage.CONDEMN_ORPHANS, {"blobs": json.dumps(blobs), "now_ms": now_ms})
+        return [BlobRef(row[0]) for row in found]
+
+    def unreferenced(self, blobs: Sequence[BlobRef]) -> Sequence[BlobRef]:
+        return [BlobRef(row[0]) for row in self._read(garbage.UNREFERENCED, {"blobs": json.dumps(blobs)})]
+
+    def expire_condemned(self, before_ms: int, limit: int) -> int:
+        return len(self._write_rows(garbage.EXPIRE_CONDEMNED, {"before_ms": before_ms, "limit": limit}))
+
+    # -- scans, changes, leases ----------------------------------------------------------------------------------
+
+    def scan_versions(self, after_sequence: int, limit: int, *, inline: bool = False) -> Sequence[Version]:
+        return self._opened.scan(scans.versions, after_sequence, limit, inline)
+
+    def scan_parts(self, after: tuple[str, int], limit: int) -> Sequence[tuple[str, Part]]:
+        return self._opened.scan(scans.all_parts, after, limit)
+
+    def verify(self) -> Sequence[str]:
+        return self._opened.scan(verifying.problems)
+
+    def register_consumer(self, name: str) -> int:
+        return int(self._write_rows(changes.REGISTER, {"name": name})[0][0])
+
+    def unregister_consumer(self, name: str) -> None:
+        self.write(changes.UNREGISTER, {"name": name})
+
+    def changes(self, after_sequence: int, limit: int) -> Sequence[Change]:
+        named = {"after": after_sequence, "limit": min(limit, CHANGES_PAGE_MAX)}
+        return [Change(*row) for row in self._read(changes.READ_CHANGES, named)]
+
+    def acknowledge(self, consumer: str, sequence: int) -> None:
+        self.write(changes.ACKNOWLEDGE, {"name": consumer, "sequence": sequence})
+
+    def lease(self, name: str, holder: str, now_ms: int, ttl_ms: int) -> bool:
+        named: dict[str, Value] = {"name": name, "holder": holder, "now_ms": now_ms, "expires_ms": now_ms + ttl_ms}
+        return bool(self._write_rows(changes.LEASE, named))
+
+
+_PROBE: Final = Mutation("", None)
+_TOUCH: Final = Mutation("", "UPDATE plan SET refusal = NULL RETURNING sequence")

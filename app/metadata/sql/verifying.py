@@ -1,0 +1,100 @@
+"""What the engine can find wrong in its own data: pages of the file, and rows that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import apsw
+
+from app.metadata.sql.mutation import Params
+
+Read = Callable[[str, Params], Sequence[Any]]
+
+PROBLEMS_MAX: Final = 100  # of each kind; more say no more
+_SLICE_ROWS: Final = 2_000  # so that no single read lasts long
+
+# Each check goes over `versions` in slices by sequence, and gives (sequence, sentence).
+_BY_SEQUENCE: Final = (
+    """
+    SELECT version.sequence, 'is_current of version ' || version.sequence || ' is wrong' FROM slice AS version
+    WHERE version.is_current <> (NOT EXISTS (SELECT 1 FROM versions AS newer
+        WHERE newer.bucket_id = version.bucket_id AND newer.key = version.key AND newer.sequence > version.sequence))
+    """,
+    """
+    SELECT version.sequence, 'version ' || version.sequence || ' is in no bucket' FROM slice AS version
+    WHERE NOT EXISTS (SELECT 1 FROM buckets WHERE id = version.bucket_id)
+    """,
+    """
+    SELECT version.sequence, 'the inline bytes of version ' || version.sequence || ' are missing or of another size'
+    FROM slice AS version LEFT JOIN inline_data AS data ON data.sequence = version.sequence
+    WHERE version.is_inline AND length(data.bytes) IS DISTINCT FROM version.size_bytes
+    """,
+    """
+    SELECT version.sequence, 'version ' || version.sequence || ' has content of no kind, or of several'
+    FROM slice AS version
+    WHERE (version.blob IS NOT NULL) + (version.upload_id IS NOT NULL) + version.is_inline <> 1 - version.is_marker
+    """,
+    """
+    SELECT version.sequence, 'the parts of version ' || version.sequence || ' are being given up' FROM slice AS version
+    WHERE version.upload_id IS NOT NULL AND NOT EXISTS
+        (SELECT 1 FROM uploads WHERE uploads.upload_id = version.upload_id AND uploads.state = 'completed')
+    """,
+    """
+    SELECT version.sequence, 'the blob of version ' || version.sequence || ' is condemned' FROM slice AS version
+    WHERE version.blob IN (SELECT blob FROM condemned)
+    """,
+)
+_SLICE: Final = "WITH slice AS (SELECT * FROM versions WHERE sequence > :after AND sequence <= :last) "
+_LAST_OF_SLICE: Final = """
+SELECT max(sequence) FROM (SELECT sequence FROM versions WHERE sequence > :after ORDER BY sequence LIMIT :limit)
+"""
+
+_ONCE: Final = (
+    """
+    SELECT 'inline bytes ' || data.sequence || ' belong to no version' FROM inline_data AS data
+    LEFT JOIN versions ON versions.sequence = data.sequence AND versions.is_inline
+    WHERE versions.sequence IS NULL LIMIT :limit
+    """,
+    """
+    SELECT 'part ' || part.number || ' belongs to no upload: ' || part.upload_id FROM parts AS part
+    WHERE NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.upload_id = part.upload_id) LIMIT :limit
+    """,
+    """
+    SELECT 'upload ' || upload.upload_id || ' counts ' || upload.parts_count || ' parts' FROM uploads AS upload
+    WHERE upload.state = 'open'
+        AND upload.parts_count <> (SELECT count(*) FROM parts WHERE parts.upload_id = upload.upload_id) LIMIT :limit
+    """,
+    """
+    SELECT 'the sequence counter is behind version ' || max(sequence) FROM versions
+    HAVING max(sequence) > (SELECT sequence FROM plan) LIMIT :limit
+    """,
+)
+
+
+def problems(read: Read) -> list[str]:
+    """One sentence each, of every kind PROBLEMS_MAX at most. The check of the file's pages is one long read."""
+    found = _pages(read)
+    if found:
+        return found  # rows of a damaged file say little
+    after = 0
+    while len(found) < PROBLEMS_MAX:
+        last = read(_LAST_OF_SLICE, {"after": after, "limit": _SLICE_ROWS})[0][0]
+        if last is None:
+            break
+        for check in _BY_SEQUENCE:
+            found += [row[1] for row in read(_SLICE + check, {"after": after, "last": last})]
+        after = last
+    for check in _ONCE:
+        found += [row[0] for row in read(check, {"limit": PROBLEMS_MAX})]
+    return found
+
+
+def _pages(read: Read) -> list[str]:
+    try:
+        rows = read("PRAGMA integrity_check", {})
+    except apsw.InterruptError:
+        return ["The check of the file was interrupted, for it kept the write-ahead log from being emptied."]
+    except apsw.Error as error:
+        return [f"The file cannot be read: {error}"]
+    return [f"The file is damaged: {row[0]}" for row in rows if row[0] != "ok"]

@@ -1,0 +1,268 @@
+"""The one thread of this process that writes: group commit.
+
+It waits for this process's turn, takes what is queued into one transaction, each request in a savepoint of its own, and
+answers only after COMMIT (I9). What a request changes becomes visible together with its neighbours' changes, and a
+refusal undoes nobody's but its own.
+
+Three ways to fail are told apart. A request that breaks fails alone, as long as SQLite still is in the transaction. When
+it is not, or when BEGIN failed, nothing of the group happened: refused. When COMMIT failed the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+
+from app import runtime
+from app.domain.errors import ServiceUnavailable, SlowDown
+from app.domain.types import Health
+from app.metadata.base import OutcomeUnknown
+from app.metadata.sql import changes
+from app.metadata.sql.checkpoint import WalKeeper
+from app.metadata.sql.execution import Request, execute
+from app.metadata.sql.mutation import Outcome
+from app.metadata.sql.space import DiskSpace
+from app.metadata.sql.turnstile import Turnstile
+from app.metadata.sql.upkeep import Upkeep
+
+# A turn: so many requests at most. A transaction: until one of these is reached, then COMMIT and the next.
+GROUP_ROWS_MAX: Final = 256
+GROUP_BYTES_MAX: Final = 4 << 20
+GROUP_MS_MAX: Final = 20
+BEGIN_WAIT_MAX_S: Final = runtime.QUEUE_WAIT_MAX_S
+BEGIN_NAP_S: Final = 0.002
+
+Ticket = runtime.Ticket[Request, Outcome]
+
+
+class Writer:
+    """Made after fork. `connect` opens the write connection; it is called again after an error that may have hurt it."""
+
+    def __init__(
+        self,
+        connect: Callable[[], apsw.Connection],
+        turnstile: Turnstile,
+        space: DiskSpace,
+        keeper: WalKeeper,
+        now_ms: Callable[[], int] = runtime.now_ms,
+    ) -> None:
+        self._connect = connect
+        self._turnstile = turnstile
+        self._space = space
+        self._keeper = keeper
+        self._upkeep = Upkeep(space)
+        self._now_ms = now_ms
+        self._connection: apsw.Connection | None = None
+        self._refused: Exception | None = None  # why this turn takes nothing
+        self._shortage: str | None = None  # why nothing may grow in this turn
+        self._is_logging = False
+        self._busy_since_s: float | None = None
+        self._trouble = ""  # of the last turn that had any
+        self._thread: runtime.SerialThread[Request, Outcome] = runtime.SerialThread(
+            "metadata-writer", self._perform, group_max=GROUP_ROWS_MAX, prepare=self._prepare, settle=self._settle
+        )
+
+    def start(self) -> None:
+        """Raises: what `connect` raises."""
+        self._open()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._thread.stop()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def submit(self, request: Request, wait_max_s: float = runtime.QUEUE_WAIT_MAX_S) -> Outcome:
+        """Raises: the refusal; SlowDown when the turn did not come in time; ServiceUnavailable, OutcomeUnknown."""
+        return self._thread.submit(request, wait_max_s)
+
+    def health(self) -> Health:
+        """What the last turn said. For whether the next one would work, submit a probe."""
+        since_s = self._busy_since_s
+        if since_s is not None and time.monotonic() - since_s > 1:
+            return Health(False, f"the metadata writer has waited {time.monotonic() - since_s:.0f} s for its turn")
+        if self._trouble:
+            return Health(False, self._trouble)
+        if self._shortage is not None:
+            return Health(False, self._shortage)
+        return Health(True)
+
+    # -- in the thread -------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Wait for the turn and begin. Requests may still be withdrawn meanwhile."""
+        self._busy_since_s = time.monotonic()
+        try:
+            self._turnstile.enter()
+            self._keeper.look()
+            self._shortage = self._upkeep.shortage()
+            self._refused = self._begin()
+        except OSError as error:
+            self._trouble = f"no turn to write: {error}"
+            self._refused = _refusal_of(error)
+
+    def _begin(self) -> Exception | None:
+        """Begin a transaction; gives why not. What could not begin is refused for certain."""
+        if self._keeper.is_over_limit:
+            return SlowDown("The write-ahead log is too long: a long read holds it. Please reduce your request rate.")
+        try:
+            return self._begin_in(self._connection or self._open())
+        except (apsw.Error, ServiceUnavailable, OSError) as error:
+            self._trouble = f"a transaction could not begin: {error}"
+            self._reopen()
+            return _refusal_of(error)
+
+    def _begin_in(self, connection: apsw.Connection) -> Exception | None:
+        until_s = time.monotonic() + BEGIN_WAIT_MAX_S
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                break
+            except apsw.BusyError:
+                # Not one of us, for the turn is ours: a tool that an operator has opened the file with.
+                if time.monotonic() > until_s:
+                    return SlowDown("Another program holds the metadata database.")
+            runtime.sleep(BEGIN_NAP_S)
+        has_consumers, has_changes = connection.execute(changes.HAS_CONSUMERS).get
+        self._is_logging = bool(has_consumers)
+        if has_changes:
+            connection.execute(changes.TRIM, {"limit": changes.TRIM_ROWS_MAX})
+        return None
+
+    def _perform(self, tickets: list[Ticket]) -> None:
+        left = tickets
+        try:
+            while left:
+                if self._refused is not None:
+                    _fail(left, self._refused)
+                    break
+                left = self._transaction(left)
+                if left:
+                    self._refused = self._begin()
+        except BaseException as error:
+            # Nobody waits for ever, whatever went wrong; and nothing is acknowledged that was not committed.
+            _fail([ticket for ticket in tickets if ticket.result is None and ticket.error is None], _unknown(error))
+            self._reopen()
+        self._rest()
+
+    def _transaction(self, tickets: list[Ticket], *, may_retry: bool = True) -> list[Ticket]:
+        """Do as many as one transaction takes, in the one that has begun; gives the rest."""
+        connection = self._connection
+        assert connection is not None
+        done: list[tuple[Ticket, Outcome | Exception]] = []
+        size_bytes, until_s = 0, time.monotonic() + GROUP_MS_MAX / 1000
+        now_ms = self._now_ms()
+        for ticket in tickets:
+            request = ticket.item
+            if request.mutation.grows and self._shortage is not None:
+                done.append((ticket, SlowDown(self._shortage)))
+                continue
+            outcome = execute(connection, request, self._is_logging, now_ms)
+            if isinstance(outcome, apsw.FullError) or not connection.in_transaction:
+                return self._start_over(tickets, _error_of(outcome), may_retry)
+            if request.mutation is changes.REGISTER:
+                self._is_logging = True
+            done.append((ticket, outcome))
+            size_bytes += request.size_bytes
+            if size_bytes > GROUP_BYTES_MAX or time.monotonic() > until_s:
+                break
+        try:
+            connection.execute("COMMIT")
+        except apsw.FullError as error:
+            # The last page written is the one that makes a commit, and it did not fit: refused, not unknown.
+            return self._start_over(tickets, error, may_retry)
+        except apsw.Error as error:
+            self._trouble = f"a commit failed: {error}"
+            _fail([ticket for ticket, _ in done], _unknown(error))
+            self._reopen()
+            rest = tickets[len(done) :]
+            _fail(rest, _refusal_of(error))
+            return []
+        self._trouble = ""
+        for ticket, outcome in done:
+            _answer(ticket, outcome)
+        return tickets[len(done) :]
+
+    def _start_over(self, tickets: list[Ticket], error: Exception, may_retry: bool) -> list[Ticket]:
+        """The transaction is lost, and nothing of it happened. On a full disk deletes get one more try on the ballast."""
+        self._trouble = f"a transaction failed: {error}"
+        self._reopen()
+        refusal = _refusal_of(error)
+        if isinstance(error, apsw.FullError) and may_retry and self._space.drop_ballast():
+            self._shortage = refusal.message
+            if self._begin() is None:
+                return self._transaction(tickets, may_retry=False)
+        _fail(tickets, refusal)
+        return []
+
+    def _rest(self) -> None:
+        """End what an empty group has begun, and let others have their turn unless there is something to tidy up."""
+        connection = self._connection
+        try:
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error:
+            self._reopen()
+        if not self._keeper.is_due() and not self._upkeep.is_due():
+            self._leave()
+
+    def _settle(self) -> None:
+        """After the answers: checkpoint and tidy up, still in this process's turn."""
+        connection = self._connection
+        if self._turnstile.is_held and connection is not None:
+            if self._keeper.is_due():
+                self._keeper.checkpoint(connection)
+            self._upkeep.work(connection, is_idle=self._thread.depth() == 0)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._turnstile.leave()
+        self._busy_since_s = None
+
+    def _open(self) -> apsw.Connection:
+        self._connection = self._connect()
+        self._keeper.watch(self._connection)
+        return self._connection
+
+    def _reopen(self) -> None:
+        """Roll back and forget the connection; the next turn opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            except apsw.Error:
+                pass  # closing rolls back too
+            connection.close(force=True)
+
+
+def _answer(ticket: Ticket, outcome: Outcome | Exception) -> None:
+    if isinstance(outcome, Exception):
+        ticket.error = outcome
+    else:
+        ticket.result = outcome
+
+
+def _fail(tickets: list[Ticket], error: Exception) -> None:
+    for ticket in tickets:
+        ticket.error = error
+
+
+def _error_of(outcome: Outcome | Exception) -> Exception:
+    return outcome if isinstance(outcome, Exception) else ServiceUnavailable("The transaction ended by itself.")
+
+
+def _refusal_of(error: Exception) -> SlowDown | ServiceUnavailable:
+    if isinstance(error, SlowDown | ServiceUnavailable):
+        return error
+    if isinstance(error, apsw.FullError):
+        return SlowDown("The disk is full. Delete something or add space.")
+    return ServiceUnavailable(f"The metadata database cannot be written: {error}")
+
+
+def _unknown(error: BaseException) -> OutcomeUnknown:
+    return OutcomeUnknown(f"The outcome is unknown: {error}")
