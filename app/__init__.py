@@ -70,6 +70,7 @@ class Lifecycle:
 def create_app(config: Config) -> S3Flask:
     """The whole server as a WSGI application. It imports and connects; nothing is opened before `Lifecycle.open`."""
     from app.auth.sigv4 import Authenticator
+    from app.auth.unchecked import Unchecked
     from app.observe import health, logging, metrics
     from app.observe.endpoints import service_blueprint
     from app.s3.adapter import S3Flask
@@ -80,11 +81,12 @@ def create_app(config: Config) -> S3Flask:
     store = build_store(config)
     counters = metrics.for_config(config)
     domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
+    authenticator = Authenticator(credentials(config).get, config.server.region, config.server.signing_hosts, time.time)
     pipeline = Pipeline(
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
-        Authenticator(credentials(config).get, config.server.region, config.server.signing_hosts, time.time),
+        authenticator if config.auth.enabled else Unchecked(root(config)),
         store,
-        Settings(domains=domains, authenticate=config.auth.enabled, owner=root(config)),
+        Settings(domains, enforces_access=config.auth.enabled),
         _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format)),
     )
     application = S3Flask(pipeline, domains, BLUEPRINTS)

@@ -14,6 +14,7 @@ from app.domain.errors import InvalidArgument, InvalidBucketName, InvalidURI, Ke
 from app.domain.types import NULL_VERSION
 
 KEY_MAX_BYTES = 1024
+HOST_ID = "bleepstore"  # x-amz-id-2: AWS names a machine here
 IDENTIFIER_LENGTH = 32  # characters of a version id or an upload id
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

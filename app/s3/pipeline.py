@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.auth import access
-from app.auth.sigv4 import Authenticated, Authenticator
+from app.auth.sigv4 import Authenticated
 from app.core import content, lookup
 from app.core.store import Store
 from app.domain.errors import (
@@ -26,7 +26,7 @@ from app.domain.errors import (
     NoSuchVersion,
     S3Error,
 )
-from app.domain.names import check_key, is_version_id, new_request_id
+from app.domain.names import HOST_ID, check_key, is_version_id, new_request_id
 from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
 from app.s3 import xml
 from app.s3.body import RequestPayload, Wire
@@ -34,8 +34,6 @@ from app.s3.headers import ENCRYPTED_AT_REST
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import SIGNATURE_PARAMETERS, Needs, Router, Rule
 from app.s3.target import parse_target
-
-HOST_ID = "bleepstore"
 
 # The operations whose answers say how the object's bytes are encrypted.
 _OF_OBJECT_BYTES = frozenset(
@@ -84,24 +82,31 @@ class Outcome:
     started: float = field(default_factory=time.perf_counter)
 
 
+class Authenticates(Protocol):
+    """`app.auth.sigv4.Authenticator`, or `Unchecked` where an operator has switched it off."""
+
+    def authenticate(
+        self, method: str, raw_path: str, raw_query: str, headers: Sequence[tuple[str, str]]
+    ) -> Authenticated: ...
+
+
 class Recorder(Protocol):
     def __call__(self, outcome: Outcome, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`domains` for virtual-host style. With `authenticate` off every caller is `owner`, and nothing is refused."""
+    """`domains` for virtual-host style. With `enforces_access` off nothing is refused to anybody."""
 
     domains: Sequence[str] = ()
-    authenticate: bool = True
-    owner: Principal = ANONYMOUS
+    enforces_access: bool = True
 
 
 class Pipeline:
     def __init__(
         self,
         router: Router,
-        authenticator: Authenticator,
+        authenticator: Authenticates,
         store: Store,
         settings: Settings,
         record: Recorder,
@@ -139,7 +144,9 @@ class Pipeline:
             raise AccessForbidden
         # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
         rule, no_rule = self._match(incoming.method, target, query, headers)
-        authenticated = self._authenticate(incoming, target)
+        authenticated = self._authenticator.authenticate(
+            incoming.method, target.raw_path, target.raw_query, list(headers)
+        )
         outcome.principal = authenticated.principal
         if authenticated.is_presigned:
             headers = headers.added(_headers_in_query(query))
@@ -166,7 +173,7 @@ class Pipeline:
             remote_address=incoming.remote_address,
             is_secure=incoming.is_secure,
             is_signed=not authenticated.principal.is_anonymous,
-            enforces_access=self._settings.authenticate,
+            enforces_access=self._settings.enforces_access,
         )
         request.looked_up = _look_up(request)
         authorise(request)
@@ -183,14 +190,6 @@ class Pipeline:
             return self.router.match(method, target, query, headers), None
         except S3Error as error:
             return None, error
-
-    def _authenticate(self, incoming: Incoming, target: Target) -> Authenticated:
-        authenticated = self._authenticator.authenticate(
-            incoming.method, target.raw_path, target.raw_query, list(incoming.headers)
-        )
-        if not self._settings.authenticate and authenticated.principal.is_anonymous:
-            return replace(authenticated, principal=self._settings.owner)
-        return authenticated
 
     def _refusal(self, error: S3Error, incoming: Incoming, outcome: Outcome) -> S3Response:
         outcome.code = error.code

@@ -5,10 +5,9 @@ from __future__ import annotations
 from email.utils import formatdate
 from http import HTTPStatus
 
-from app.domain.names import new_request_id
+from app.domain.names import HOST_ID, new_request_id
 
 SERVER_NAME = "BleepStore"
-HOST_ID = "bleepstore"
 
 _RESOURCE_MAX_CHARS = 1_024
 
