@@ -14,6 +14,7 @@ from app.core.fsck import FsckReport, Severity, fsck
 from app.core.sweep import Sweeper
 from app.domain.digests import checksum_of
 from app.domain.types import BlobRef, Checksum, Content, Manifest, PartRun
+from app.metadata.base import MetadataStore
 from app.storage.local import LocalStorage
 from tests.contract.storage_contract import FAR_FUTURE_MS
 from tests.faulty import Countdown, Crash, faulty
@@ -23,9 +24,9 @@ LARGE = os.urandom(1 << 16) * 20
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(metadata: MetadataStore, tmp_path: Path) -> World:
     """Files, so that a test can harm them; every kind of object once."""
-    world = World(LocalStorage(str(tmp_path), reserve_bytes=0))
+    world = World(metadata, LocalStorage(str(tmp_path), reserve_bytes=0))
     world.clock_ms = max(int(tmp_path.stat().st_mtime * 1_000), 0) + 60_000
     world.put("plain", LARGE, Checksum("CRC32", checksum_of("CRC32", LARGE)))
     world.put("empty blob", b"")
@@ -157,7 +158,8 @@ def test_inline_bytes_are_compared_too(world: World) -> None:
     world.publish("length", Content(is_inline=True, inline=b"short"), 6, md5(b"short"))
     world.publish("digest", Content(is_inline=True, inline=b"short"), 5, md5(b"other"))
     world.publish("sum", Content(is_inline=True, inline=b"short"), 5, md5(b"short"), Checksum("CRC32", "AAAAAA=="))
-    assert found(fsck(world.store)) == [
+    by_fsck = [each for each in found(fsck(world.store)) if each[0] != "metadata"]  # an engine may see lengths itself
+    assert by_fsck == [
         ("checksum", f"{BUCKET}/sum"),
         ("digest", f"{BUCKET}/digest"),
         ("length", f"{BUCKET}/length"),

@@ -15,7 +15,7 @@ from app.core.store import Store
 from app.core.sweep import SLICE_ROWS_MAX, Sweeper, SweepReport
 from app.domain.errors import ServiceUnavailable
 from app.domain.types import BlobRef, Content, NewBucket
-from app.metadata.base import BlobCondemned
+from app.metadata.base import BlobCondemned, MetadataStore
 from app.storage.local import LocalStorage
 from tests.contract.storage_contract import FAR_FUTURE_MS, SHORT, put
 from tests.faulty import Countdown, Crash, faulty
@@ -35,8 +35,8 @@ METADATA_CALLS = (
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(metadata: MetadataStore) -> World:
+    return World(metadata)
 
 
 def sweep(world: World, store: Store | None = None) -> SweepReport:
@@ -247,10 +247,10 @@ def test_a_clock_that_leaps_ahead_aborts_no_upload_and_forgets_no_tombstone(worl
 # -- orphans ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_orphans_go_and_a_hundred_slow_writers_lose_nothing(tmp_path: Path) -> None:
+def test_a_thousand_orphans_go_and_a_hundred_slow_writers_lose_nothing(metadata: MetadataStore, tmp_path: Path) -> None:
     """R-27. Writers stop twice on their way: half written, and written but not published."""
     storage = LocalStorage(str(tmp_path / "objects"), reserve_bytes=0)
-    world = World(storage)
+    world = World(metadata, storage)
     world.clock_ms = time.time_ns() // 1_000_000  # these blobs have the file system's time
     before = world.put("before", b"published long ago")
     for ref in [before, *(put(storage, b"orphan %d" % number) for number in range(1_000))]:
@@ -350,8 +350,8 @@ def test_two_sweepers_at_once_do_no_harm(world: World) -> None:
     assert [world.read(f"k{number}") for number in range(0, 30, 2)] == [b"x%d" % number for number in range(0, 30, 2)]
 
 
-def test_temporary_files_of_the_dead_go(tmp_path: Path) -> None:
-    world = World(LocalStorage(str(tmp_path), reserve_bytes=0))
+def test_temporary_files_of_the_dead_go(metadata: MetadataStore, tmp_path: Path) -> None:
+    world = World(metadata, LocalStorage(str(tmp_path), reserve_bytes=0))
     (tmp_path / "tmp" / "1-dead").mkdir()
     (tmp_path / "tmp" / "1-dead" / "left").write_bytes(SHORT)
     assert sweep(world).temporary_removed == 1

@@ -47,8 +47,8 @@ class Loop:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(metadata: MetadataStore) -> World:
+    return World(metadata)
 
 
 def test_garbage_goes_soon_after_its_grace_and_orphans_within_two_hours(world: World) -> None:

@@ -36,12 +36,13 @@ START_MS = 1_800_000_000_000  # years after any file that a test makes: only its
 
 
 class World:
-    def __init__(self, storage: ObjectStorage | None = None, metadata: MetadataStore | None = None) -> None:
+    """In memory unless engines are given: the metadata open and empty. Whoever gives them closes them."""
+
+    def __init__(self, metadata: MetadataStore | None = None, storage: ObjectStorage | None = None) -> None:
         self.clock_ms = START_MS
         self.storage = storage or MemoryStorage(now_ms=self.now_ms)
         self.metadata = metadata or MemoryStore()
         self.storage.open()
-        self.metadata.open()
         self.store = Store(self.metadata, self.storage, self.now_ms, Limits())
         self._numbers = itertools.count(1)
         self.metadata.create_bucket(NewBucket(BUCKET, OWNER, "us-east-1", self.clock_ms), self.op())
