@@ -290,6 +290,36 @@ def test_a_read_only_file_system_serves_reads_and_says_that_it_takes_no_writes(s
     storage.close()
 
 
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [(errno.EIO, ServiceUnavailable), (errno.ENOSPC, SlowDown), (errno.EDQUOT, SlowDown), (errno.EMFILE, SlowDown)],
+    ids=["EIO", "ENOSPC", "EDQUOT", "EMFILE"],
+)
+@pytest.mark.parametrize("failing", [1, 2], ids=["of the file", "of its directory"])
+def test_a_sync_that_fails_gives_no_reference_and_is_not_tried_again(
+    local: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, answer: type[Exception], failing: int
+) -> None:
+    """After a failed fsync the kernel forgets what was dirty: a second one that succeeds proves nothing."""
+    put(local, b"")  # settles the directory that the next one goes to: a commit syncs the file, then its directory
+    calls: list[int] = []
+    fsync = os.fsync
+
+    def fail(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) == failing:
+            raise OSError(number, os.strerror(number), "/a/path/of/ours")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    settled = next(iter(local.scan(FAR_FUTURE_MS))).ref
+    monkeypatch.setattr(secrets, "token_hex", lambda _: settled[:2] + "0" * 30)
+    with pytest.raises(answer) as refusal:
+        put(local, SHORT)
+    assert len(calls) == failing
+    assert "/a/path" not in str(refusal.value)
+    assert temporary_files(root) == []
+
+
 def test_a_place_where_nothing_can_be_made_refuses_to_open(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ServiceUnavailable, match=r"file/objects: .* File exists"):
