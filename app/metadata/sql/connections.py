@@ -53,6 +53,9 @@ def open_reader(path: str, cache_kib: int) -> apsw.Connection:
 def _open(path: str, flags: int, cache_kib: int) -> apsw.Connection:
     connection = apsw.Connection(path, flags=flags, statementcachesize=STATEMENTS_MAX)
     connection.set_busy_timeout(0)
+    # A build with STAT4 plans a statement anew for every value bound to it that a partial index might depend on: a point
+    # read then takes 22 µs and a publish's plan 141, instead of 5 and 9.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     # A long page in memory costs less than a mapping of a failing disk: that would be SIGBUS.
     for pragma in ("mmap_size = 0", "temp_store = MEMORY", "foreign_keys = OFF", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")

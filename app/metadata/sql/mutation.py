@@ -78,10 +78,11 @@ def plan(found: str, refusal: str, **columns: str) -> str:
     unknown = set(columns) - set(COLUMNS)
     assert not unknown, unknown
     sets = [f"{name} = {columns.get(name, 'NULL')}" for name in COLUMNS if name != "sequence"]
-    return (
+    text = (
         f"UPDATE plan SET sequence = plan.sequence + 1, refusal = {refusal}, {', '.join(sets)} "  # noqa: S608 - constants
         f"FROM ({found}) AS found RETURNING {', '.join(COLUMNS)}"
     )
+    return " ".join(text.split())  # the shorter text is found sooner among the prepared ones
 
 
 # Every plan statement whose bucket is named begins with it: one row, of NULLs when there is no such bucket.
