@@ -47,6 +47,7 @@ class RunningServer:
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
     scheme: str = "http"
+    module: str = "app"  # what is run; a mutant's has the same command line
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0  # from the start of the process to the first answer
 
@@ -66,7 +67,7 @@ class RunningServer:
 
     def command(self) -> list[str]:
         return [
-            sys.executable, "-m", "app", "serve", "--data-dir", str(self.data_dir), "--host", self.host,
+            sys.executable, "-m", self.module, "serve", "--data-dir", str(self.data_dir), "--host", self.host,
             "--port", str(self.port), "--workers", str(self.workers), *self.args,
         ]  # fmt: skip
 
