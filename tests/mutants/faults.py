@@ -1,0 +1,163 @@
+"""Faults to put into a server, each as a function that does it in the process that calls it.
+
+A row's check is run against a server with each of these and must fail. They live here: the product has no switch for
+them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from app.auth import chunked, claims, sigv4
+from app.auth.payload_mode import HEADER, read_mode
+from app.core import objects
+from app.domain.errors import IncompleteBody
+from app.domain.names import canonical_id
+from app.domain.types import Principal
+from app.s3 import body, pipeline, target
+from app.s3.request import Query, Target
+from app.server import body as wire
+
+ROOT = Principal(canonical_id("root"), "root", "", is_root=True)
+
+
+def _put(owner: Any, **changed: Any) -> None:
+    """A fault in what is not there any more would be none."""
+    for name, value in changed.items():
+        assert hasattr(owner, name), f"{owner} has no {name}"
+        setattr(owner, name, value)
+
+
+# -- Signatures and access (S-01) --------------------------------------------------------------------------------
+
+
+def everybody_is_root() -> None:
+    """No signature is looked at."""
+
+    def authenticate(
+        self: Any, method: str, path: str, query: str, headers: Sequence[tuple[str, str]]
+    ) -> sigv4.Authenticated:
+        mode = read_mode(dict(headers).get(HEADER, "UNSIGNED-PAYLOAD"))
+        return sigv4.Authenticated(ROOT, replace(mode, sha256=None, is_streaming=False, has_signatures=False))
+
+    _put(sigv4.Authenticator, authenticate=authenticate)
+
+
+def any_signature_will_do() -> None:
+    _put(sigv4, _is_signature=lambda *_: True)
+
+
+def scopes_are_not_compared() -> None:
+    """Region, service and date are whatever the client says; by these the signature is right."""
+    _put(claims, _check_scope=lambda *_: None)
+
+
+def signatures_never_expire() -> None:
+    _put(claims, SKEW_MAX_S=1 << 40, _check_validity=lambda *_: None)
+
+
+def strangers_may() -> None:
+    """Callers are known, and nobody asks what they may do."""
+    _put(pipeline, authorise=pipeline._require_version)
+
+
+# -- Names (S-05, S-07) ------------------------------------------------------------------------------------------
+
+
+def _with_keys_by(change: Callable[[str], str]) -> None:
+    parse = target.parse_target
+
+    def parse_target(raw: str, host: str, domains: Sequence[str]) -> tuple[Target, Query]:
+        parsed, query = parse(raw, host, domains)
+        return replace(parsed, key=parsed.key and change(parsed.key)), query
+
+    _put(pipeline, parse_target=parse_target)
+
+
+def dots_are_resolved() -> None:
+    """Keys are taken for paths."""
+    _with_keys_by(lambda key: posixpath.normpath("/" + key).lstrip("/") or key)
+
+
+def slashes_are_merged() -> None:
+    _with_keys_by(lambda key: re.sub("//+", "/", key))
+
+
+def keys_are_composed() -> None:
+    """One of two normal forms is taken for the other."""
+    _with_keys_by(lambda key: unicodedata.normalize("NFC", key))
+
+
+def keys_are_decoded_twice() -> None:
+    _with_keys_by(unquote)
+
+
+def objects_are_written_by_their_key() -> None:
+    """A copy of each object lies in a file that bears its key."""
+    put = objects.put_object
+
+    def put_object(store: Any, new: Any, *rest: Any) -> objects.Stored:
+        path = Path(f"{store.storage._root}/by-key/{new.key}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"a copy")
+        except (OSError, ValueError):
+            pass
+        return put(store, new, *rest)
+
+    _put(objects, put_object=put_object)
+
+
+# -- Bodies (R-09) -----------------------------------------------------------------------------------------------
+
+
+def short_bodies_end_quietly() -> None:
+    """The end of the connection is the end of the body, as under gunicorn's own workers with gevent."""
+    receive = wire.Wire.receive
+
+    def quiet(self: wire.Wire, max_bytes: int) -> bytes:
+        try:
+            return receive(self, max_bytes)
+        except IncompleteBody:
+            return b""
+
+    _put(wire.Wire, receive=quiet)
+
+
+def bodies_are_not_counted() -> None:
+    """What has come is taken for what was declared, by the wire and by the payload (I10)."""
+    short_bodies_end_quietly()
+    _put(body.RequestPayload, finish=lambda self: self._chunks().finish() if self._mode.is_streaming else {})
+
+
+def chunks_need_no_end() -> None:
+    """An aws-chunked body may stop anywhere."""
+    bodies_are_not_counted()
+    _put(chunked.ChunkedDecoder, finish=lambda self: self._trailers)
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    fault.__name__: fault
+    for fault in (
+        everybody_is_root,
+        any_signature_will_do,
+        scopes_are_not_compared,
+        signatures_never_expire,
+        strangers_may,
+        dots_are_resolved,
+        slashes_are_merged,
+        keys_are_composed,
+        keys_are_decoded_twice,
+        objects_are_written_by_their_key,
+        short_bodies_end_quietly,
+        bodies_are_not_counted,
+        chunks_need_no_end,
+    )
+}

@@ -1,0 +1,16 @@
+"""The server with one fault in it: `python -m tests.mutants.serve NAME serve --data-dir …`."""
+
+from __future__ import annotations
+
+import sys
+
+from app.server.patching import patch_early
+
+if __name__ == "__main__":
+    patch_early()  # before anything else is imported, as the server itself does
+
+    from app import cli
+    from tests.mutants.faults import FAULTS
+
+    FAULTS[sys.argv[1]]()
+    sys.exit(cli.main(sys.argv[2:]))

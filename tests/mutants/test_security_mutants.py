@@ -1,0 +1,34 @@
+"""The checks of S-01 and S-05 find a server that lacks what they ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants.conftest import StartMutant
+from tests.security.auth_matrix import FLAWS, RULES, check_wrong_is_denied
+from tests.security.conftest import make_scene
+
+# Every kind of route and of flaw, not each with each.
+SOME_RULES = tuple(
+    rule for rule in RULES if rule.operation in ("GetObject", "PutObject", "UploadPart", "DeleteBucketCors")
+)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "what"),
+    [
+        ("everybody_is_root", "anonymous: 200"),
+        ("any_signature_will_do", "altered signature"),
+        ("scopes_are_not_compared", "another region"),
+        ("signatures_never_expire", "expired"),
+        ("strangers_may", "anonymous: 200"),
+    ],
+)
+def test_a_server_that_checks_less_fails_the_matrix_of_signatures(
+    start_mutant: StartMutant, mutant: str, what: str
+) -> None:
+    """S-01."""
+    server = start_mutant(mutant)
+    scene = make_scene(server, server.client())
+    with pytest.raises(AssertionError, match=what):
+        check_wrong_is_denied(scene, SOME_RULES, FLAWS)
