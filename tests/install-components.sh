@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 # program package
 wanted="
 aws awscli
+chromium chromium
 node nodejs
 npm npm
 rclone rclone
