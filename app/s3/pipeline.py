@@ -18,7 +18,6 @@ from app.core import content, lookup
 from app.core.store import Store
 from app.domain.errors import (
     AccessDenied,
-    AccessForbidden,
     InternalError,
     InvalidArgument,
     MethodNotAllowed,
@@ -28,7 +27,7 @@ from app.domain.errors import (
 )
 from app.domain.names import HOST_ID, check_key, is_version_id, new_request_id
 from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
-from app.s3 import xml
+from app.s3 import preflight, xml
 from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
@@ -141,7 +140,7 @@ class Pipeline:
         target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
         outcome.bucket, outcome.key = target.bucket or "", target.key or ""
         if incoming.method == "OPTIONS":
-            raise AccessForbidden
+            raise preflight.refusal(headers)
         # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
         rule, no_rule = self._match(incoming.method, target, query, headers)
         authenticated = self._authenticator.authenticate(
