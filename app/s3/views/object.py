@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core import content, lookup, objects
 from app.domain import conditions, multipart, ranges
@@ -175,6 +175,10 @@ def _select_part(
 
 
 def _part_checksum(request: S3Request, version: Version, number: int) -> Checksum | None:
+    """The part's own value. The type is the object's: it says how the parts' values make that of the whole."""
     manifest = version.content.manifest
     rows = [] if manifest is None else content.part_rows(request.store, manifest, [number])
-    return rows[0].checksum if rows else None
+    checksum = rows[0].checksum if rows else None
+    if checksum is None or version.checksum is None:
+        return checksum
+    return replace(checksum, type=version.checksum.type)
