@@ -17,6 +17,7 @@ from app.domain.acl import Acl, GranteeType
 from app.domain.errors import (
     AccessControlListNotSupported,
     AccessDenied,
+    BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     IllegalLocationConstraintException,
     InvalidArgument,
@@ -55,7 +56,7 @@ class BucketWish:
 
 
 def create_bucket(store: Store, wish: BucketWish) -> None:
-    """Create a bucket. One that the caller owns already is left as it is, and that is a success in us-east-1 only.
+    """Create a bucket. One that the caller owns already is left as it is: a success in us-east-1 where no ACL is involved.
 
     Raises: InvalidBucketName, InvalidLocationConstraint, IllegalLocationConstraintException, InvalidArgument,
     InvalidBucketAclWithObjectOwnership, InvalidTag, BadRequest, BucketAlreadyExists, BucketAlreadyOwnedByYou.
@@ -81,16 +82,18 @@ def create_bucket(store: Store, wish: BucketWish) -> None:
     try:
         store.metadata.create_bucket(new, new_op_id())
     except BucketAlreadyOwnedByYou:
-        if granted or not _may_be_created_again(store, wish.name):
+        bucket = _still_there(store, wish.name)
+        if bucket.region != FIRST_REGION:
             raise
+        if granted or access.ACL_DOCUMENT in bucket.documents:
+            raise BucketAlreadyExists(BucketName=wish.name) from None
 
 
-def _may_be_created_again(store: Store, name: str) -> bool:
+def _still_there(store: Store, name: str) -> Bucket:
     try:
-        bucket = store.metadata.bucket(name)
+        return store.metadata.bucket(name)
     except NoSuchBucket:
         raise OperationAborted from None  # deleted since: the client decides whether it still wants one
-    return bucket.region == FIRST_REGION and access.ACL_DOCUMENT not in bucket.documents
 
 
 def _region_for(server_region: str, location: str | None) -> str:

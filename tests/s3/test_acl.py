@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.s3 import raw
 from tests.s3.conftest import Crowd, Person
 from tests.s3.naming import fresh_name, refusal
 
@@ -81,9 +82,9 @@ def test_canned_acls_stand_for_grants(crowd: Crowd, canned: str, extra: list[tup
     name = fresh_name()
     crowd.alice.s3.create_bucket(Bucket=name, ACL=canned)
     own = [(crowd.alice.id, "FULL_CONTROL")]
-    assert shown(crowd.alice.s3.get_bucket_acl(Bucket=name)) == own + extra
+    assert shown(crowd.alice.s3.get_bucket_acl(Bucket=name)) == extra + own
     crowd.alice.s3.put_object(Bucket=name, Key="k", Body=b"", ACL=canned)
-    assert shown(crowd.alice.s3.get_object_acl(Bucket=name, Key="k")) == own + extra
+    assert shown(crowd.alice.s3.get_object_acl(Bucket=name, Key="k")) == extra + own
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,16 @@ def test_a_document_is_the_whole_acl(crowd: Crowd, acl_target: str) -> None:
     assert document.text("AccessControlList/Grant/Grantee/ID") == crowd.bob.id
     assert document.text("AccessControlList/Grant/Permission") == "READ_ACP"
     assert b'xsi:type="CanonicalUser"' in document.body
+
+
+def test_groups_are_shown_before_users_and_else_grants_in_the_order_given(crowd: Crowd, acl_target: str) -> None:
+    group = ("Group", f"<URI>{ALL_USERS}</URI>")
+    me, him = user(crowd.alice.id), user(crowd.bob.id)
+    body = policy(crowd.alice.id, (*me, "FULL_CONTROL"), (*group, "READ_ACP"), (*him, "READ"), (*group, "READ"))
+    assert crowd.request("PUT", acl_target, body, by=crowd.alice).status == 200
+    document = crowd.request("GET", acl_target, by=crowd.alice).xml
+    given = [element.text for element in document.iter(f"{raw.NAMESPACE}Permission")]
+    assert given == ["READ_ACP", "READ", "FULL_CONTROL", "READ"]
 
 
 def test_the_owner_may_always_put_things_right(crowd: Crowd, theirs: str) -> None:

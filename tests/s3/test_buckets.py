@@ -132,13 +132,13 @@ def test_creating_ones_bucket_again_changes_nothing(s3: Any, bucket: str) -> Non
 
 
 def test_creating_again_with_an_acl_is_a_conflict(s3: Any, bucket: str) -> None:
-    assert refusal(s3.create_bucket, Bucket=bucket, ACL="public-read") == (409, "BucketAlreadyOwnedByYou")
+    assert refusal(s3.create_bucket, Bucket=bucket, ACL="public-read") == (409, "BucketAlreadyExists")
 
 
 def test_creating_again_over_an_acl_is_a_conflict(s3: Any) -> None:
     name = fresh_name()
     s3.create_bucket(Bucket=name, ACL="public-read")
-    assert refusal(s3.create_bucket, Bucket=name) == (409, "BucketAlreadyOwnedByYou")
+    assert refusal(s3.create_bucket, Bucket=name) == (409, "BucketAlreadyExists")
     assert len(s3.get_bucket_acl(Bucket=name)["Grants"]) == 2
 
 
@@ -146,7 +146,9 @@ def test_creating_again_elsewhere_is_a_conflict(start_server: StartServer) -> No
     server = start_server("--server.region", "")
     name = fresh_name()
     assert raw.request(server, "PUT", f"/{name}", located("eu-west-3")).status == 200
-    assert raw.request(server, "PUT", f"/{name}", located("eu-west-3")).code == "BucketAlreadyOwnedByYou"
+    for headers in ({}, {"x-amz-acl": "public-read"}):
+        reply = raw.request(server, "PUT", f"/{name}", located("eu-west-3"), headers)
+        assert (reply.status, reply.code) == (409, "BucketAlreadyOwnedByYou")
 
 
 def test_the_name_of_anothers_bucket_is_taken(crowd: Crowd) -> None:

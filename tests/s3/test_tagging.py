@@ -11,7 +11,7 @@ from tests.s3.conftest import Crowd
 from tests.s3.naming import fresh_name, refusal
 from tests.servers import RunningServer
 
-TAGS = [{"Key": "a", "Value": "1"}, {"Key": "B b", "Value": ""}, {"Key": "é+=._:/@-", "Value": "日本"}]
+TAGS = [{"Key": "B b", "Value": ""}, {"Key": "a", "Value": "1"}, {"Key": "é+=._:/@-", "Value": "日本"}]
 
 
 def tag_set(*pairs: tuple[str, str]) -> bytes:
@@ -71,6 +71,17 @@ def test_object_tags_are_set_counted_replaced_and_deleted(s3: Any, bucket: str) 
     for _ in range(2):
         assert s3.delete_object_tagging(Bucket=bucket, Key="k")["ResponseMetadata"]["HTTPStatusCode"] == 204
         assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == []
+
+
+def test_tags_are_shown_in_the_order_of_their_keys(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", Tagging="b=2&B=3&a")
+    expected = [{"Key": "B", "Value": "3"}, {"Key": "a", "Value": ""}, {"Key": "b", "Value": "2"}]
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == expected
+    reverse = {"TagSet": expected[::-1]}
+    s3.put_object_tagging(Bucket=bucket, Key="k", Tagging=reverse)
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == expected
+    s3.put_bucket_tagging(Bucket=bucket, Tagging=reverse)
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == expected
 
 
 def test_tags_leave_the_object_as_it_was(s3: Any, bucket: str) -> None:

@@ -10,7 +10,9 @@ _SCHEMA_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 def access_control_policy(acl: Acl, directory: Directory) -> bytes:
-    grants = "".join(_grant(grant, directory) for grant in acl.grants)
+    """Groups come first, else the order is the ACL's (specs/access.md)."""
+    in_order = sorted(acl.grants, key=lambda grant: grant.type is not GranteeType.GROUP)
+    grants = "".join(_grant(grant, directory) for grant in in_order)
     return document(
         "AccessControlPolicy",
         person("Owner", acl.owner_id, directory),
@@ -31,7 +33,8 @@ def _grant(grant: Grant, directory: Directory) -> str:
 
 
 def tagging(tags: Tags) -> bytes:
-    shown = "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in tags)
+    """In the order of the keys (specs/tagging.md)."""
+    shown = "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in sorted(tags))
     return document("Tagging", f"<TagSet>{shown}</TagSet>")
 
 

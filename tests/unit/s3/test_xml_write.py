@@ -453,16 +453,16 @@ def test_an_acl_reads_back_with_the_type_as_an_attribute() -> None:
     policy = Acl(
         "alice-id",
         (
-            Grant(GranteeType.CANONICAL_USER, "bob-id", Permission.FULL_CONTROL),
             Grant(GranteeType.GROUP, acl.ALL_USERS, Permission.READ),
+            Grant(GranteeType.CANONICAL_USER, "bob-id", Permission.FULL_CONTROL),
         ),
     )
     document = xml.access_control_policy(policy, PEOPLE)
     parsed = as_boto3("GetBucketAcl", document)
     assert parsed["Owner"] == {"ID": "alice-id", "DisplayName": "Alice & Co"}
     assert parsed["Grants"] == [
-        {"Grantee": {"ID": "bob-id", "DisplayName": "Bob", "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"},
         {"Grantee": {"URI": acl.ALL_USERS, "Type": "Group"}, "Permission": "READ"},
+        {"Grantee": {"ID": "bob-id", "DisplayName": "Bob", "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"},
     ]
     assert xml.read_acl(document) == policy
 
