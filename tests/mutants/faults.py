@@ -23,6 +23,7 @@ from app.domain.names import canonical_id
 from app.domain.types import Principal
 from app.s3 import body, pipeline, target
 from app.s3.request import Query, Target
+from app.s3.xml import read, tree
 from app.server import body as wire
 
 ROOT = Principal(canonical_id("root"), "root", "", is_root=True)
@@ -66,6 +67,23 @@ def signatures_never_expire() -> None:
 def strangers_may() -> None:
     """Callers are known, and nobody asks what they may do."""
     _put(pipeline, authorise=pipeline._require_version)
+
+
+# -- Documents (S-03) --------------------------------------------------------------------------------------------
+
+
+def documents_follow_references() -> None:
+    """A library that builds a tree first, told to resolve what the document declares."""
+    from lxml import etree
+
+    parse = tree.parse
+
+    def parse_twice(document: bytes, *rest: Any) -> tree.Element:
+        trusting = etree.XMLParser(resolve_entities=True, load_dtd=True, no_network=False, huge_tree=True, recover=True)
+        etree.fromstring(document, trusting)
+        return parse(document, *rest)
+
+    _put(read, parse=parse_twice)
 
 
 # -- Names (S-05, S-07) ------------------------------------------------------------------------------------------
@@ -151,6 +169,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         scopes_are_not_compared,
         signatures_never_expire,
         strangers_may,
+        documents_follow_references,
         dots_are_resolved,
         slashes_are_merged,
         keys_are_composed,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.mutants.conftest import StartMutant
 from tests.security.auth_matrix import FLAWS, RULES, check_wrong_is_denied
 from tests.security.conftest import make_scene
+from tests.security.document_check import bait, check_hostile_documents
 
 # Every kind of route and of flaw, not each with each.
 SOME_RULES = tuple(
@@ -32,3 +35,12 @@ def test_a_server_that_checks_less_fails_the_matrix_of_signatures(
     scene = make_scene(server, server.client())
     with pytest.raises(AssertionError, match=what):
         check_wrong_is_denied(scene, SOME_RULES, FLAWS)
+
+
+def test_a_parser_that_follows_references_takes_the_bait(start_mutant: StartMutant, tmp_path: Path) -> None:
+    """S-03."""
+    server = start_mutant("documents_follow_references")
+    scene = make_scene(server, server.client())
+    with bait(tmp_path) as laid, pytest.raises(AssertionError, match="somebody opened|refused after|500"):
+        check_hostile_documents(scene, server.worker_pids(), laid, "PutBucketTagging")
+    assert laid.visitors
