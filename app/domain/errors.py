@@ -19,9 +19,7 @@ class S3Error(Exception):
     status: ClassVar[int] = 500
     default: ClassVar[str] = "We encountered an internal error. Please try again."
 
-    def __init__(
-        self, message: str | None = None, *, headers: tuple[tuple[str, str], ...] = (), **fields: str
-    ) -> None:
+    def __init__(self, message: str | None = None, *, headers: tuple[tuple[str, str], ...] = (), **fields: str) -> None:
         super().__init__(message or self.default)
         self.message = message or self.default
         self.headers = headers
