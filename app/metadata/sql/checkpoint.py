@@ -17,12 +17,14 @@ from typing import Final
 
 import apsw
 
+from app.domain.types import Health
 from app.metadata.sql.connections import PAGE_SIZE_BYTES
 from app.metadata.sql.space import Bounds
 
 RESTART_WAIT_MS: Final = 50
 RESTART_EVERY_S: Final = 1.0
 READ_MAX_S: Final = 1.0
+FAILURES_MAX: Final = 3
 _FRAME_BYTES: Final = PAGE_SIZE_BYTES + 24
 
 
@@ -44,7 +46,7 @@ class WalKeeper:
         self._checkpointed_bytes = 0
         self._restarted_s = -RESTART_EVERY_S
         self.is_over_limit = False
-        self.failures = 0  # checkpoints that ended with an error, since the last good one
+        self._failures = 0  # checkpoints that ended with an error, since the last good one
 
     def watch(self, connection: apsw.Connection) -> None:
         """Learn from each of the connection's commits how far the WAL is filled, others' frames included."""
@@ -62,6 +64,13 @@ class WalKeeper:
         except FileNotFoundError:
             return 0
 
+    def health(self) -> Health:
+        if self.is_over_limit:
+            return Health(False, f"the write-ahead log is {self.file_bytes() >> 20} MiB long: a long read holds it")
+        if self._failures > FAILURES_MAX:
+            return Health(False, "checkpoints of the write-ahead log fail")
+        return Health(True)
+
     def look(self) -> None:
         """Compare the file with its limit. Before each group of writes."""
         self.is_over_limit = self.file_bytes() > self._bounds.wal_limit_bytes
@@ -77,11 +86,11 @@ class WalKeeper:
                 self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_RESTART)
             else:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self.failures = 0
+            self._failures = 0
         except apsw.BusyError:
             pass  # readers, or a program that is not ours: next time
         except apsw.Error:
-            self.failures += 1
+            self._failures += 1
         self._checkpointed_bytes = self._used_bytes
 
     def _note(self, connection: apsw.Connection, database: str, pages: int) -> int:

@@ -22,6 +22,7 @@ POINT_CACHE_KIB: Final = 8_192
 OTHER_CACHE_KIB: Final = 2_048
 IDLE_READERS_MAX: Final = 4
 STATEMENTS_MAX: Final = 256  # prepared statements kept by a connection: all there are
+OPEN_WAIT_MS: Final = 5_000
 BUSY_TRIES_MAX: Final = 200
 BUSY_NAP_S: Final = 0.01
 
@@ -30,12 +31,12 @@ class SchemaMismatch(ServiceUnavailable):
     """The file was not migrated, or by a newer version of this program."""
 
 
-def open_writer(path: str, synchronous: str) -> apsw.Connection:
+def open_writer(path: str, synchronous: str, vfs: str | None = None) -> apsw.Connection:
     """The connection that writes: no waiting (the turnstile does that), no checkpoints of SQLite's own.
 
-    `synchronous` is "full" or "normal". Raises: SchemaMismatch, apsw.Error.
+    `synchronous` is "full" or "normal"; `vfs` names another file layer than SQLite's own. Raises: SchemaMismatch, apsw.Error.
     """
-    connection = _open(path, apsw.SQLITE_OPEN_READWRITE, OTHER_CACHE_KIB)
+    connection = _open(path, OTHER_CACHE_KIB, vfs)
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA synchronous = NORMAL" if synchronous == "normal" else "PRAGMA synchronous = FULL")
     return connection
@@ -44,28 +45,30 @@ def open_writer(path: str, synchronous: str) -> apsw.Connection:
 def open_reader(path: str, cache_kib: int) -> apsw.Connection:
     """A connection that only reads and never waits. Raises: SchemaMismatch, apsw.Error."""
     # Opened read-write so that it can recover the WAL after a crash; query_only is what keeps it from writing.
-    connection = _open(path, apsw.SQLITE_OPEN_READWRITE, cache_kib)
+    connection = _open(path, cache_kib)
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _open(path: str, flags: int, cache_kib: int) -> apsw.Connection:
-    connection = apsw.Connection(path, flags=flags, statementcachesize=STATEMENTS_MAX)
-    connection.set_busy_timeout(0)
+def _open(path: str, cache_kib: int, vfs: str | None = None) -> apsw.Connection:
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=STATEMENTS_MAX)
+    # After a crash the first of several workers recovers the WAL, and the others wait for it here.
+    connection.set_busy_timeout(OPEN_WAIT_MS)
     # A build with STAT4 plans a statement anew for every value bound to it that a partial index might depend on: a point
     # read then takes 22 µs and a publish's plan 141, instead of 5 and 9.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    # A long page in memory costs less than a mapping of a failing disk: that would be SIGBUS.
+    # No mapping: a page of it that a failing disk cannot read is SIGBUS, not an error.
     for pragma in ("mmap_size = 0", "temp_store = MEMORY", "foreign_keys = OFF", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     check_schema(path, schema_version(connection))
+    connection.set_busy_timeout(0)
     return connection
 
 
 def schema_version(connection: apsw.Connection) -> int:
-    return int(patiently(lambda: connection.execute("PRAGMA user_version").get))
+    return int(connection.execute("PRAGMA user_version").get)
 
 
 def check_schema(path: str, version: int) -> None:

@@ -55,6 +55,10 @@ class Reader:
         self.scans = Readers(path, OTHER_CACHE_KIB)
         self._buckets: dict[tuple[int, int], Bucket] = {}
 
+    def open(self) -> None:
+        """Have the connection for point reads ready, so that nothing is opened on the hub later."""
+        self.points.give_back(self.points.borrow())
+
     def close(self) -> None:
         self.points.close()
         self.scans.close()

@@ -35,7 +35,7 @@ from app.metadata.sql.connections import open_writer
 from app.metadata.sql.execution import Request
 from app.metadata.sql.library import check_library, is_safe_for_several
 from app.metadata.sql.migrate import migrate
-from app.metadata.sql.mutation import Mutation, Outcome, Value
+from app.metadata.sql.mutation import Mutation, Outcome, Step, Value
 from app.metadata.sql.reading import Reader
 from app.metadata.sql.space import DiskSpace
 from app.metadata.sql.turnstile import Turnstile
@@ -59,14 +59,16 @@ class SqliteStore(Writing):
         synchronous: str = "full",
         reserve_bytes: int | str = "auto",
         now_ms: Callable[[], int] = runtime.now_ms,
+        wait_max_s: float = runtime.QUEUE_WAIT_MAX_S,
     ) -> None:
-        """`reserve_bytes`: a number, or "auto". Nothing is opened before `open`."""
+        """`reserve_bytes`: a number, or "auto". `wait_max_s`: for the turn to write. Nothing is opened before `open`."""
         self.path = path
         self.shared = is_safe_for_several(apsw.sqlite_lib_version())
         self.inline_max_bytes = INLINE_MAX_BYTES
         self._synchronous = synchronous
         self._reserve_bytes = reserve_bytes
         self._now_ms = now_ms
+        self._wait_max_s = wait_max_s
         self._reader: Reader | None = None
         self._writer: Writer | None = None
         self._turnstile: Turnstile | None = None
@@ -97,9 +99,17 @@ class SqliteStore(Writing):
         space = DiskSpace(self.path, self._reserve_bytes)
         turnstile = Turnstile(self.path)
         keeper = WalKeeper(self.path, space.bounds, reader.scans.interrupt)
-        writer = Writer(lambda: open_writer(self.path, self._synchronous), turnstile, space, keeper, self._now_ms)
+        writer = Writer(
+            lambda: open_writer(self.path, self._synchronous),
+            turnstile,
+            space,
+            keeper,
+            self._now_ms,
+            self._wait_max_s,
+        )
         try:
             writer.start()
+            reader.open()
         except BaseException:
             turnstile.close()
             raise
@@ -241,4 +251,4 @@ class SqliteStore(Writing):
 
 
 _PROBE: Final = Mutation("", None)
-_TOUCH: Final = Mutation("", "UPDATE plan SET refusal = NULL RETURNING sequence")
+_TOUCH: Final = Mutation("", None, (Step("UPDATE plan SET refusal = NULL"),))

@@ -16,30 +16,35 @@ VACUUM_ABOVE_SHARE: Final = 0.2  # of the file's pages are free
 
 
 class Upkeep:
-    """At most every EVERY_S, with the turn held and outside a transaction."""
+    """At most every EVERY_S, and in every turn while the disk is short of space. With the turn held, between transactions."""
 
     def __init__(self, space: DiskSpace, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._space = space
         self._clock_s = clock_s
         self._done_s = clock_s()
         self._is_vacuuming = False
+        self._is_short = False
 
     def shortage(self) -> str | None:
         """Why nothing may grow in this turn. The ballast must lie before anything may: deletes need it."""
         shortage = self._space.shortage()
         if shortage is None and not self._space.has_ballast() and not self._space.restore_ballast():
-            return "The disk was full, and there is not enough room yet for the ballast that deletes need."
+            shortage = "The disk was full, and there is not enough room yet for the ballast that deletes need."
+        self._is_short = shortage is not None
         return shortage
 
     def is_due(self) -> bool:
-        return self._is_vacuuming or self._clock_s() - self._done_s >= EVERY_S
+        return self._is_short or self._is_vacuuming or self._clock_s() - self._done_s >= EVERY_S
 
     def work(self, connection: apsw.Connection, *, is_idle: bool) -> None:
         if not self.is_due():
             return
         self._done_s = self._clock_s()
         try:
-            self._is_vacuuming = is_idle and self._vacuum(connection)
+            if self._is_short:
+                self._give_back(connection)
+            else:
+                self._is_vacuuming = is_idle and self._vacuum(connection)
         except apsw.Error:
             self._is_vacuuming = False  # a full disk, or a reader in the way: another time
 
@@ -51,3 +56,9 @@ class Upkeep:
             return False
         connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
         return True
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        """What deletes have freed inside the file helps nobody until the file itself is shorter."""
+        if int(connection.execute("PRAGMA freelist_count").get) > 0:
+            connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

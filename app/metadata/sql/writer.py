@@ -32,7 +32,6 @@ from app.metadata.sql.upkeep import Upkeep
 GROUP_ROWS_MAX: Final = 256
 GROUP_BYTES_MAX: Final = 4 << 20
 GROUP_MS_MAX: Final = 20
-BEGIN_WAIT_MAX_S: Final = runtime.QUEUE_WAIT_MAX_S
 BEGIN_NAP_S: Final = 0.002
 
 Ticket = runtime.Ticket[Request, Outcome]
@@ -48,6 +47,7 @@ class Writer:
         space: DiskSpace,
         keeper: WalKeeper,
         now_ms: Callable[[], int] = runtime.now_ms,
+        wait_max_s: float = runtime.QUEUE_WAIT_MAX_S,
     ) -> None:
         self._connect = connect
         self._turnstile = turnstile
@@ -55,6 +55,7 @@ class Writer:
         self._keeper = keeper
         self._upkeep = Upkeep(space)
         self._now_ms = now_ms
+        self._wait_max_s = wait_max_s
         self._connection: apsw.Connection | None = None
         self._refused: Exception | None = None  # why this turn takes nothing
         self._shortage: str | None = None  # why nothing may grow in this turn
@@ -76,9 +77,13 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def submit(self, request: Request, wait_max_s: float = runtime.QUEUE_WAIT_MAX_S) -> Outcome:
+    def submit(self, request: Request, wait_max_s: float | None = None) -> Outcome:
         """Raises: the refusal; SlowDown when the turn did not come in time; ServiceUnavailable, OutcomeUnknown."""
-        return self._thread.submit(request, wait_max_s)
+        return self._thread.submit(request, self._wait_max_s if wait_max_s is None else wait_max_s)
+
+    def depth(self) -> int:
+        """How many requests wait, about."""
+        return self._thread.depth()
 
     def health(self) -> Health:
         """What the last turn said. For whether the next one would work, submit a probe."""
@@ -89,7 +94,7 @@ class Writer:
             return Health(False, self._trouble)
         if self._shortage is not None:
             return Health(False, self._shortage)
-        return Health(True)
+        return self._keeper.health()
 
     # -- in the thread -------------------------------------------------------------------------------------------
 
@@ -117,7 +122,7 @@ class Writer:
             return _refusal_of(error)
 
     def _begin_in(self, connection: apsw.Connection) -> Exception | None:
-        until_s = time.monotonic() + BEGIN_WAIT_MAX_S
+        until_s = time.monotonic() + self._wait_max_s
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
