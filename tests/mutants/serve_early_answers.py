@@ -9,12 +9,13 @@ import sys
 
 from app.server.patching import patch_early
 
-patch_early()
+if __name__ == "__main__":
+    patch_early()  # before anything else is imported
 
-from app import runtime  # noqa: E402  # nothing may be imported before the patching
-from app.cli import main  # noqa: E402
-from app.domain.types import Condition, NewVersion, Published, Removal, Removed, Versioning  # noqa: E402
-from app.metadata.sql.sqlite import SqliteStore  # noqa: E402
+from app import runtime
+from app.cli import main
+from app.domain.types import Condition, NewVersion, Published, Removal, Removed, Versioning
+from app.metadata.sql.sqlite import SqliteStore
 
 EARLY_S = 0.05
 

@@ -6,10 +6,11 @@ import sys
 
 from app.server.patching import patch_early
 
-patch_early()
+if __name__ == "__main__":
+    patch_early()  # before anything else is imported
 
-from app.cli import main  # noqa: E402  # nothing may be imported before the patching
-from app.storage.local import LocalStorage  # noqa: E402
+from app.cli import main
+from app.storage.local import LocalStorage
 
 
 def sync_directory(self: LocalStorage, directory: str) -> None:
