@@ -193,7 +193,7 @@ def _signature(
     canonical = "\n".join([
         draft.method,
         quote(unquote_to_bytes(path), safe="/~"),
-        "&".join(f"{name}={value}" for name, value in sorted(map(_canonical_pair, pairs))),
+        "&".join(f"{name}={value}" for name, value in sorted(map(_canonical_pair, filter(None, pairs)))),
         *(f"{name}:{','.join(values.get(name, ['']))}" for name in signed),
         "",
         ";".join(signed),

@@ -19,7 +19,7 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 def parse_target(raw: str, host: str, domains: Sequence[str]) -> tuple[Target, Query]:
     """What a request line's target and Host name. `raw` is latin-1 decoded, `domains` lower case without a leading dot.
 
-    Raises: InvalidURI when the path or a parameter is not percent-encoded UTF-8.
+    Raises: InvalidURI when the path or a parameter is not percent-encoded UTF-8, or a key has no bucket before it.
     """
     raw_path, _, raw_query = _origin_form(raw).partition("?")
     bucket = _virtual_host_bucket(host, domains)
@@ -27,6 +27,8 @@ def parse_target(raw: str, host: str, domains: Sequence[str]) -> tuple[Target, Q
         key = _decode(raw_path[1:])
         return Target(raw_path, raw_query, bucket, key or None), parse_query(raw_query)
     raw_bucket, _, raw_key = raw_path[1:].partition("/")
+    if raw_key and not raw_bucket:
+        raise InvalidURI("A key without a bucket names nothing.")
     return (
         Target(raw_path, raw_query, _decode(raw_bucket) or None, _decode(raw_key) or None),
         parse_query(raw_query),
@@ -53,6 +55,8 @@ def _origin_form(raw: str) -> str:
     if not separator or scheme.lower() not in ("http", "https"):
         raise InvalidURI
     cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    if cut == 0:
+        raise InvalidURI  # RFC 9110 section 4.2.1: there is always a host
     path = rest[cut:]
     return path if path.startswith("/") else "/" + path
 

@@ -10,6 +10,7 @@ from tests.mutants.conftest import StartMutant
 from tests.security.auth_matrix import FLAWS, RULES, check_wrong_is_denied
 from tests.security.conftest import make_scene
 from tests.security.document_check import bait, check_hostile_documents
+from tests.security.name_check import check_keys_are_opaque, check_no_path_is_made_of_a_key
 
 # Every kind of route and of flaw, not each with each.
 SOME_RULES = tuple(
@@ -44,3 +45,21 @@ def test_a_parser_that_follows_references_takes_the_bait(start_mutant: StartMuta
     with bait(tmp_path) as laid, pytest.raises(AssertionError, match="somebody opened|refused after|500"):
         check_hostile_documents(scene, server.worker_pids(), laid, "PutBucketTagging")
     assert laid.visitors
+
+
+@pytest.mark.parametrize(
+    "mutant", ["dots_are_resolved", "slashes_are_merged", "keys_are_composed", "keys_are_decoded_twice"]
+)
+def test_a_server_that_changes_keys_mixes_them_up(start_mutant: StartMutant, mutant: str) -> None:
+    """S-05."""
+    server = start_mutant(mutant)
+    with pytest.raises(AssertionError, match="has another key's bytes"):
+        check_keys_are_opaque(server, server.client())
+
+
+def test_a_server_that_makes_paths_of_keys_is_seen_doing_it(start_mutant: StartMutant, tmp_path: Path) -> None:
+    """S-05."""
+    server = start_mutant("objects_are_written_by_their_key")
+    check_keys_are_opaque(server, server.client())
+    with pytest.raises(AssertionError, match="foreign paths"):
+        check_no_path_is_made_of_a_key(server, server.client(), tmp_path)
