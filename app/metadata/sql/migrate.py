@@ -16,7 +16,8 @@ def migrate(path: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None
 
     Raises: SchemaMismatch for a file of a newer program, apsw.Error.
     """
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    directory = os.path.dirname(path) or "."
+    os.makedirs(directory, exist_ok=True)
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     try:
         connection.set_busy_timeout(5_000)
@@ -31,6 +32,17 @@ def migrate(path: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None
         _apply(connection, migrations)
     finally:
         connection.close()
+    for each in (directory, os.path.dirname(os.path.abspath(directory))):
+        _sync_directory(each)
+
+
+def _sync_directory(path: str) -> None:
+    """SQLite syncs its files; that their directory has them is ours to see to (I2)."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _apply(connection: apsw.Connection, migrations: Sequence[Sequence[str]]) -> None:

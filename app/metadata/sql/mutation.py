@@ -10,7 +10,7 @@ whole batch at once, or to PostgreSQL.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 Value = str | int | bytes | None
@@ -42,11 +42,10 @@ class Step:
 
     sql: str
     needs: str | None = None
+    index: int = field(init=False)  # of `needs` in the plan row; -1: always do it
 
-    @property
-    def index(self) -> int:
-        """Where `needs` is in the plan row; -1: always do it."""
-        return -1 if self.needs is None else COLUMNS.index(self.needs)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", -1 if self.needs is None else COLUMNS.index(self.needs))
 
 
 @dataclass(frozen=True, slots=True)
