@@ -145,10 +145,7 @@ class SerialThread(Generic[T, R]):
 
     def submit(self, item: T, wait_max_s: float = QUEUE_WAIT_MAX_S) -> R:
         """The result of `item`, once its group is done. Raises: its error; SlowDown when it was not begun in time."""
-        ticket: Ticket[T, R] = Ticket(item)
-        waiting = _gevent.waiting() if _gevent is not None and _gevent.is_hub_thread() else _ThreadWait()
-        ticket.waiter = waiting.wake
-        self._queue.put(ticket)
+        ticket, waiting = self._put(item)
         if not waiting.wait(wait_max_s):
             if ticket.take():
                 raise SlowDown("The metadata writer is busy. Please reduce your request rate.")
@@ -156,6 +153,23 @@ class SerialThread(Generic[T, R]):
         if ticket.error is not None:
             raise ticket.error
         return ticket.result  # type: ignore[return-value]
+
+    def probe(self, item: T, wait_max_s: float) -> bool:
+        """Whether `item` was done in time. Never waits longer, even for work that was begun. Raises: its error."""
+        ticket, waiting = self._put(item)
+        if not waiting.wait(wait_max_s):
+            ticket.take()
+            return False
+        if ticket.error is not None:
+            raise ticket.error
+        return True
+
+    def _put(self, item: T) -> tuple[Ticket[T, R], _ThreadWait | _GreenletWait]:
+        ticket: Ticket[T, R] = Ticket(item)
+        waiting = _gevent.waiting() if _gevent is not None and _gevent.is_hub_thread() else _ThreadWait()
+        ticket.waiter = waiting.wake
+        self._queue.put(ticket)
+        return ticket, waiting
 
     def _run(self) -> None:
         is_last = False

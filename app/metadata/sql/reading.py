@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from app import runtime
-from app.domain.errors import NoSuchBucket
+from app.domain.errors import InternalError, NoSuchBucket, S3Error, ServiceUnavailable, SlowDown
 from app.domain.types import Bucket, Lookup, Version
 from app.metadata.sql import rows
 from app.metadata.sql.buckets import READ_BUCKET
@@ -92,6 +92,8 @@ class Reader:
             return function(connection, *args)
         except apsw.BusyError:
             pass
+        except apsw.Error as error:
+            raise _failure(error) from error
         finally:
             self.points.give_back(connection)
         # Another process recovers the WAL, which takes a moment: wait for it off the hub.
@@ -100,7 +102,10 @@ class Reader:
 
     def _wait(self, function: Callable[..., R], args: tuple[Any, ...]) -> R:
         with self.scans.long() as connection:
-            result: R = patiently(lambda: function(connection, *args))
+            try:
+                result: R = patiently(lambda: function(connection, *args))
+            except apsw.Error as error:
+                raise _failure(error) from error
             return result
 
     # -- scans ---------------------------------------------------------------------------------------------------
@@ -117,7 +122,19 @@ class Reader:
                 found: Sequence[Any] = patiently(lambda: connection.execute(sql, params).fetchall())
                 return found
 
-            return function(read, *args)
+            try:
+                return function(read, *args)
+            except apsw.Error as error:
+                raise _failure(error) from error
+
+
+def _failure(error: apsw.Error) -> S3Error:
+    """What a client hears of a read that failed: never an answer that might be wrong."""
+    if isinstance(error, apsw.InterruptError):
+        return SlowDown("The listing took too long while much was written. Please reduce your request rate.")
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return InternalError(f"The metadata database is damaged: {error}")
+    return ServiceUnavailable(f"The metadata database cannot be read: {error}")
 
 
 def _fetch(connection: apsw.Connection, sql: str, params: Params) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import apsw
 
 from app import runtime
-from app.domain.errors import NoSuchUpload, S3Error, ServiceUnavailable
+from app.domain.errors import NoSuchUpload, ServiceUnavailable
 from app.domain.types import (
     BlobRef,
     Bucket,
@@ -125,20 +125,11 @@ class SqliteStore(Writing):
         self._reader = self._writer = self._turnstile = None
 
     def check(self) -> Health:
-        """Sends a write that changes nothing through the writer's whole way."""
+        """Sends a write that changes nothing the whole way."""
         writer = self._opened_writer
-        if not writer.health().ok:
-            # It may be over: a real write tells.
-            return self._probe(writer, _TOUCH)
-        return self._probe(writer, _PROBE)
-
-    def _probe(self, writer: Writer, mutation: Mutation) -> Health:
-        try:
-            writer.submit(Request(mutation, {}), CHECK_WAIT_MAX_S)
-        except S3Error as error:
-            health = writer.health()
-            return health if not health.ok else Health(False, error.message)
-        return writer.health()
+        # What was wrong may be over by now: that a real write tells.
+        mutation = _PROBE if writer.health().ok else _TOUCH
+        return writer.probe(Request(mutation, {}), CHECK_WAIT_MAX_S)
 
     # -- the two ways in -----------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ it is not, or when BEGIN failed, nothing of the group happened: refused. When CO
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 import apsw
 
 from app import runtime
-from app.domain.errors import ServiceUnavailable, SlowDown
+from app.domain.errors import S3Error, ServiceUnavailable, SlowDown
 from app.domain.types import Health
 from app.metadata.base import OutcomeUnknown
 from app.metadata.sql import changes
@@ -81,12 +82,21 @@ class Writer:
         """Raises: the refusal; SlowDown when the turn did not come in time; ServiceUnavailable, OutcomeUnknown."""
         return self._thread.submit(request, self._wait_max_s if wait_max_s is None else wait_max_s)
 
+    def probe(self, request: Request, wait_max_s: float) -> Health:
+        """Whether writes go through now, by sending one; answers in that time."""
+        try:
+            is_done = self._thread.probe(request, wait_max_s)
+        except S3Error as error:
+            return Health(False, error.message)
+        health = self.health()
+        return Health(False, "the metadata writer is busy") if health.ok and not is_done else health
+
     def depth(self) -> int:
         """How many requests wait, about."""
         return self._thread.depth()
 
     def health(self) -> Health:
-        """What the last turn said. For whether the next one would work, submit a probe."""
+        """What the last turn said; whether the next one would work tells a probe."""
         since_s = self._busy_since_s
         if since_s is not None and time.monotonic() - since_s > 1:
             return Health(False, f"the metadata writer has waited {time.monotonic() - since_s:.0f} s for its turn")
@@ -106,7 +116,7 @@ class Writer:
             self._keeper.look()
             self._shortage = self._upkeep.shortage()
             self._refused = self._begin()
-        except OSError as error:
+        except BaseException as error:
             self._trouble = f"no turn to write: {error}"
             self._refused = _refusal_of(error)
 
@@ -218,11 +228,15 @@ class Writer:
     def _settle(self) -> None:
         """After the answers: checkpoint and tidy up, still in this process's turn."""
         connection = self._connection
-        if self._turnstile.is_held and connection is not None:
-            if self._keeper.is_due():
-                self._keeper.checkpoint(connection)
-            self._upkeep.work(connection, is_idle=self._thread.depth() == 0)
-        self._leave()
+        try:
+            if self._turnstile.is_held and connection is not None:
+                if self._keeper.is_due():
+                    self._keeper.checkpoint(connection)
+                self._upkeep.work(connection, is_idle=self._thread.depth() == 0)
+        except BaseException as error:
+            self._trouble = f"housekeeping failed: {error}"  # the thread lives on: writes are worth more
+        finally:
+            self._leave()
 
     def _leave(self) -> None:
         self._turnstile.leave()
@@ -253,15 +267,16 @@ def _answer(ticket: Ticket, outcome: Outcome | Exception) -> None:
 
 
 def _fail(tickets: list[Ticket], error: Exception) -> None:
+    """Each gets an exception of its own: raising one in many places would tangle their tracebacks."""
     for ticket in tickets:
-        ticket.error = error
+        ticket.error = copy.copy(error)
 
 
 def _error_of(outcome: Outcome | Exception) -> Exception:
     return outcome if isinstance(outcome, Exception) else ServiceUnavailable("The transaction ended by itself.")
 
 
-def _refusal_of(error: Exception) -> SlowDown | ServiceUnavailable:
+def _refusal_of(error: BaseException) -> SlowDown | ServiceUnavailable:
     if isinstance(error, SlowDown | ServiceUnavailable):
         return error
     if isinstance(error, apsw.FullError):
