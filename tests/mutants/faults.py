@@ -136,17 +136,24 @@ def objects_are_written_by_their_key() -> None:
 # -- Bodies (R-09) -----------------------------------------------------------------------------------------------
 
 
-def short_bodies_end_quietly() -> None:
-    """The end of the connection is the end of the body, as under gunicorn's own workers with gevent."""
+def _end_quietly(is_chunked: bool) -> None:
+    """Where the connection ends, the body ends, as under gunicorn's own workers with gevent."""
     receive = wire.Wire.receive
 
     def quiet(self: wire.Wire, max_bytes: int) -> bytes:
         try:
             return receive(self, max_bytes)
         except IncompleteBody:
+            if self.is_chunked != is_chunked:
+                raise
             return b""
 
     _put(wire.Wire, receive=quiet)
+
+
+def short_bodies_end_quietly() -> None:
+    """Those with a length. One of two defences is gone."""
+    _end_quietly(is_chunked=False)
 
 
 def bodies_are_not_counted() -> None:
@@ -155,7 +162,12 @@ def bodies_are_not_counted() -> None:
     _put(body.RequestPayload, finish=lambda self: self._chunks().finish() if self._mode.is_streaming else {})
 
 
-def chunks_need_no_end() -> None:
+def chunked_bodies_end_quietly() -> None:
+    """The last chunk need not come."""
+    _end_quietly(is_chunked=True)
+
+
+def aws_chunks_need_no_end() -> None:
     """An aws-chunked body may stop anywhere."""
     bodies_are_not_counted()
     _put(chunked.ChunkedDecoder, finish=lambda self: self._trailers)
@@ -177,6 +189,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         objects_are_written_by_their_key,
         short_bodies_end_quietly,
         bodies_are_not_counted,
-        chunks_need_no_end,
+        chunked_bodies_end_quietly,
+        aws_chunks_need_no_end,
     )
 }
