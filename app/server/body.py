@@ -37,7 +37,9 @@ class Wire:
         self._rest = head.content_length or 0  # bytes of a sized body that were not received yet
         self._chunks = _Chunks(self._source) if head.is_chunked else None
         self._failure: S3Error | None = None
-        self.awaits_continue = head.expects_continue and not self.is_consumed
+        # An empty body is continued too, though it need not be: botocore takes a final answer in its place for the status
+        # of the connection's next answers as well, and waits for an end that never comes.
+        self.awaits_continue = head.expects_continue and (head.is_chunked or head.content_length is not None)
 
     @property
     def is_consumed(self) -> bool:
@@ -50,11 +52,11 @@ class Wire:
         """
         if self._failure is not None:
             raise self._failure
-        if self.is_consumed:
-            return b""
         try:
             if self.awaits_continue:
                 self._send_continue()
+            if self.is_consumed:
+                return b""
             if self._chunks:
                 return self._chunks.receive(max_bytes)
             received = self._source.receive(min(max_bytes, self._rest))

@@ -99,16 +99,29 @@ def test_other_expectations_are_ignored(app_server: AppServer, value: str) -> No
         assert wire.answer().status == 200
 
 
-def test_expectation_of_http_1_0_and_of_an_empty_body_is_ignored(app_server: AppServer) -> None:
-    for request in (
-        get("/x", "Expect: 100-continue", "Content-Length: 5", method="PUT").replace(b"HTTP/1.1", b"HTTP/1.0"),
-        get("/x", "Expect: 100-continue", "Content-Length: 0", method="PUT"),
-    ):
-        with app_server.wire() as wire:
-            wire.send(request)
-            time.sleep(0.02)
-            wire.send(b"hello")
+def test_expectation_of_http_1_0_is_ignored(app_server: AppServer) -> None:
+    with app_server.wire() as wire:
+        wire.send(get("/x", "Expect: 100-continue", "Content-Length: 5", method="PUT").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        time.sleep(0.02)
+        wire.send(b"hello")
+        assert wire.answer().status == 200
+
+
+def test_an_empty_body_is_continued_too(app_server: AppServer) -> None:
+    """botocore takes a final answer instead of 100 Continue, and then for its connection's next answers too."""
+    with app_server.wire() as wire:
+        for _ in range(2):
+            wire.send(get("/x", "Expect: 100-continue", "Content-Length: 0", method="PUT"))
+            assert wire.answer().status == 100
             assert wire.answer().status == 200
+
+
+def test_an_empty_body_that_is_refused_closes(app_server: AppServer) -> None:
+    with app_server.wire() as wire:
+        wire.send(get("/deny", "Expect: 100-continue", "Content-Length: 0", method="PUT"))
+        answer = wire.answer()
+        assert (answer.status, answer.header("connection")) == (403, "close")
+        assert wire.is_closed()
 
 
 # -- Answers without a read --------------------------------------------------------------------------------------
