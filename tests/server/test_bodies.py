@@ -101,7 +101,9 @@ def test_other_expectations_are_ignored(app_server: AppServer, value: str) -> No
 
 def test_expectation_of_http_1_0_is_ignored(app_server: AppServer) -> None:
     with app_server.wire() as wire:
-        wire.send(get("/x", "Expect: 100-continue", "Content-Length: 5", method="PUT").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        wire.send(
+            get("/x", "Expect: 100-continue", "Content-Length: 5", method="PUT").replace(b"HTTP/1.1", b"HTTP/1.0")
+        )
         time.sleep(0.02)
         wire.send(b"hello")
         assert wire.answer().status == 200
