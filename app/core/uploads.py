@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ from app.domain.types import (
     UploadState,
 )
 from app.metadata.base import OutcomeUnknown
+
+_IS_MD5 = re.compile(r"[0-9a-f]{32}").fullmatch
 
 # A Complete whose part list changes under it is validated anew this often before it gives up.
 COMPLETE_ATTEMPTS_MAX = 5
@@ -96,16 +99,24 @@ def create_upload(
     return upload
 
 
+def find_upload(store: Store, bucket: str, key: str, upload_id: str) -> Upload:
+    """An open upload, or a completed one that can be completed again. Raises: NoSuchBucket, NoSuchUpload."""
+    return store.metadata.upload(bucket, key, upload_id)
+
+
 def open_upload(store: Store, bucket: str, key: str, upload_id: str) -> Upload:
     """Raises: NoSuchBucket, NoSuchUpload."""
-    upload = store.metadata.upload(bucket, key, upload_id)
+    upload = find_upload(store, bucket, key, upload_id)
     if upload.state is not UploadState.OPEN:
         raise NoSuchUpload(UploadId=upload_id)
     return upload
 
 
 def require_initiator(upload: Upload, bucket: Bucket, caller_id: str) -> None:
-    """Only who began an upload and the bucket's owner may list its parts or abort it."""
+    """Only who began an upload and the bucket's owner may go on with it, list its parts or abort it.
+
+    Raises: AccessDenied.
+    """
     if caller_id not in (upload.initiator_id, bucket.owner_id):
         raise AccessDenied
 
@@ -126,7 +137,7 @@ def upload_part(store: Store, upload: Upload, number: int, payload: Payload) -> 
         payload,
         max_bytes=min(PART_MAX_BYTES, store.limits.max_object_size_bytes),
         inline_max_bytes=0,
-        algorithm=upload.checksum_algorithm or intake.DEFAULT_ALGORITHM,
+        algorithm=upload.checksum_algorithm,
     )
     if received.content.blob is None:
         raise InvalidRequest
@@ -188,7 +199,7 @@ def abort_upload(store: Store, bucket: str, key: str, upload_id: str) -> None:
 def list_parts(store: Store, upload: Upload, after: int, limit: int) -> tuple[Sequence[Part], bool]:
     """Parts numbered above `after`, at most `limit`, and whether there are more."""
     rows = store.metadata.parts(upload.upload_id, after + 1, multipart.PART_NUMBER_MAX, limit + 1)
-    return rows[:limit], len(rows) > limit
+    return rows[:limit], limit > 0 and len(rows) > limit
 
 
 def list_uploads(store: Store, query: UploadQuery) -> Page[Upload]:
@@ -203,7 +214,8 @@ def _require_ascending(listed: Sequence[ListedPart]) -> None:
 
 def _answer_again(upload: Upload, listed: Sequence[ListedPart]) -> Stored:
     done = upload.completed
-    if done is None or digests.multipart_etag([part.etag for part in listed]) != done.etag:
+    etags = [part.etag for part in listed]
+    if done is None or not all(map(_IS_MD5, etags)) or digests.multipart_etag(etags) != done.etag:
         raise NoSuchUpload(UploadId=upload.upload_id)
     published = Published(done.version_id, 0, upload.created_ms, done.versioning)
     return Stored(published, done.etag, sum(run.count * run.size_bytes for run in done.runs), done.checksum)
@@ -232,7 +244,7 @@ def _listed_rows(store: Store, upload: Upload, listed: Sequence[ListedPart]) -> 
 
 def _check_part_checksum(upload: Upload, wanted: ListedPart, row: Part) -> None:
     for algorithm, value in wanted.checksums:
-        if row.checksum is not None and row.checksum.algorithm == algorithm and row.checksum.value != value:
+        if row.checksum != Checksum(algorithm, value):
             raise InvalidPart(UploadId=upload.upload_id, PartNumber=str(wanted.number), ETag=wanted.etag)
     algorithm_name = upload.checksum_algorithm
     if algorithm_name and upload.checksum_type == "COMPOSITE" and not wanted.checksums:
@@ -275,10 +287,18 @@ def _assemble(
     )
 
 
-def _object_checksum(upload: Upload, parts: Sequence[Part], asked: Asked) -> Checksum:
-    """CRCs of the whole are combined from the parts', never read again; the others are hashes of hashes."""
-    algorithm = upload.checksum_algorithm or intake.DEFAULT_ALGORITHM
-    kind = upload.checksum_type or digests.checksum_type_default(algorithm)
+def _object_checksum(upload: Upload, parts: Sequence[Part], asked: Asked) -> Checksum | None:
+    """CRCs of the whole are combined from the parts', never read again; the others are hashes of hashes.
+
+    An upload that named no algorithm has the one that all its parts came with, and none where they differ.
+    """
+    algorithms = {part.checksum.algorithm for part in parts if part.checksum is not None}
+    algorithm = upload.checksum_algorithm or (algorithms.pop() if len(algorithms) == 1 else None)
+    if algorithm is None:
+        if asked.checksum is not None or asked.checksum_type is not None:
+            raise InvalidRequest("The parts were uploaded with different checksum algorithms.")
+        return None
+    kind = upload.checksum_type or _undeclared_type(algorithm)
     if asked.checksum_type is not None and asked.checksum_type != kind:
         raise InvalidRequest(
             f"The upload was created using the {kind} checksum mode. The complete request must use the same "
@@ -293,6 +313,12 @@ def _object_checksum(upload: Upload, parts: Sequence[Part], asked: Asked) -> Che
     if asked.checksum is not None:
         _compare(asked.checksum, computed)
     return computed
+
+
+def _undeclared_type(algorithm: str) -> str:
+    """Of an upload that was created without a word on checksums: of the whole object where that can be combined."""
+    types = digests.allowed_types(algorithm)
+    return digests.FULL_OBJECT if digests.FULL_OBJECT in types else types[0]
 
 
 def _compare(asked: Checksum, computed: Checksum) -> None:

@@ -57,13 +57,11 @@ _OVERRIDES = {
 _UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 
-def read_attributes(headers: Headers, *, encrypted_at_rest: bool = False) -> Attributes:
+def read_attributes(headers: Headers) -> Attributes:
     """What the headers of a write say about the object.
 
-    Raises: InvalidArgument (a value that no header can carry back), MetadataTooLarge, InvalidStorageClass, and what
-    `refuse_protections` raises.
+    Raises: InvalidArgument (a value that no header can carry back), MetadataTooLarge, InvalidStorageClass.
     """
-    refuse_protections(headers, encrypted_at_rest=encrypted_at_rest)
     stored = [("Content-Type", _sendable(headers, "content-type") or DEFAULT_CONTENT_TYPE)]
     encoding = _without_framing(_sendable(headers, "content-encoding"))
     if encoding:
@@ -172,8 +170,14 @@ def _check_encryption(algorithm: str | None, encrypted_at_rest: bool) -> None:
     raise _invalid(name, algorithm, "The encryption method specified is not supported")
 
 
+_CHECKSUM_WORDS = frozenset({"algorithm", "type", "mode"})  # of header names that begin like a checksum's
+
+
 def checksum_algorithm(headers: Headers) -> str | None:
     """The algorithm that CopyObject or CreateMultipartUpload asks for. Raises: InvalidRequest for an unknown one."""
+    for name, _ in headers.with_prefix("x-amz-checksum-"):
+        if name not in _CHECKSUM_WORDS and not is_supported(name.upper()):
+            raise InvalidRequest(f"The header x-amz-checksum-{name} names no checksum algorithm.")
     value = headers.get("x-amz-checksum-algorithm")
     if value is None:
         return None

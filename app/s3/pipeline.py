@@ -21,18 +21,22 @@ from app.domain.errors import (
     InternalError,
     InvalidArgument,
     MethodNotAllowed,
+    NoSuchBucket,
     NoSuchKey,
     NoSuchVersion,
+    PreconditionFailed,
     S3Error,
 )
 from app.domain.names import HOST_ID, check_key, is_version_id, new_request_id
 from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
 from app.s3 import preflight, xml
 from app.s3.body import RequestPayload, Wire
-from app.s3.headers import ENCRYPTED_AT_REST
+from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import SIGNATURE_PARAMETERS, Needs, Router, Rule
 from app.s3.target import parse_target
+
+_WRITE_CONDITIONS = ("If-None-Match", "If-Match", "x-amz-if-match-size", "x-amz-if-match-last-modified-time")
 
 # The operations whose answers say how the object's bytes are encrypted.
 _OF_OBJECT_BYTES = frozenset(
@@ -149,7 +153,7 @@ class Pipeline:
         outcome.principal = authenticated.principal
         if authenticated.is_presigned:
             headers = headers.added(_headers_in_query(query))
-            if no_rule is None or headers.get("x-amz-copy-source"):
+            if "x-amz-copy-source" in headers:
                 rule, no_rule = self._match(incoming.method, target, query, headers)
         if no_rule is not None or rule is None:
             if authenticated.principal.is_anonymous:
@@ -176,6 +180,8 @@ class Pipeline:
         )
         request.looked_up = _look_up(request)
         authorise(request)
+        if target.key is not None:
+            refuse_protections(headers, encrypted_at_rest=self._store.encrypted_at_rest)
         try:
             response = rule.view(request)
         finally:
@@ -192,6 +198,7 @@ class Pipeline:
 
     def _refusal(self, error: S3Error, incoming: Incoming, outcome: Outcome) -> S3Response:
         outcome.code = error.code
+        _add_context(error, incoming.headers, outcome)
         headers = list(error.headers)
         if error.status == 304:
             return S3Response(304, headers)
@@ -202,10 +209,22 @@ class Pipeline:
         return S3Response(error.status, [*headers, ("Content-Type", "application/xml")], document)
 
 
+def _add_context(error: S3Error, headers: Headers, outcome: Outcome) -> None:
+    """What the error is about, where it was raised by somebody who knew only rows."""
+    if isinstance(error, NoSuchBucket) and outcome.bucket:
+        error.fields.setdefault("BucketName", outcome.bucket)
+    elif isinstance(error, NoSuchKey | NoSuchVersion) and outcome.key:
+        error.fields.setdefault("Key", outcome.key)
+    elif isinstance(error, PreconditionFailed):
+        named = next((name for name in _WRITE_CONDITIONS if name.lower() in headers), None)
+        if named is not None:
+            error.fields.setdefault("Condition", named)
+
+
 def _look_up(request: S3Request) -> Lookup | None:
     needs, target = request.rule.needs, request.target
     version_id = request.version_id
-    if version_id is not None and not is_version_id(version_id):
+    if target.key is not None and version_id is not None and not is_version_id(version_id):
         raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id)
     if needs is Needs.NOTHING or target.bucket is None:
         return None

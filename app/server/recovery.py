@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from app import registry
+from app.domain.errors import S3Error
 from app.server.locks import DataLock, DataLocked
 from app.settings import ConfigError
 
@@ -66,7 +67,7 @@ def main(server_id: str, master_pid: int) -> int:
         with DataLock(config.data_dir).exclusive() as lock:
             run_recovery(config)
             lock.claim(server_id, master_pid)
-    except (DataLocked, ConfigError) as refusal:
+    except (DataLocked, ConfigError, S3Error, OSError) as refusal:
         sys.stderr.write(f"bleepstore: cannot start: {refusal}\n")
         return EXIT_REFUSED
     return 0

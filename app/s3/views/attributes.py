@@ -63,4 +63,4 @@ def _parts(request: S3Request, version: Version) -> xml.PartsPage | None:
     after = whole_number(request.headers.get("x-amz-part-number-marker"), "x-amz-part-number-marker", 0)
     numbers = [number for number, _ in multipart.part_sizes(manifest.runs, after, limit + 1)]
     rows: list[Part] = content.part_rows(request.store, manifest, numbers[:limit])
-    return xml.PartsPage(manifest.parts_count, tuple(rows), after, limit, len(numbers) > limit)
+    return xml.PartsPage(manifest.parts_count, tuple(rows), after, limit, 0 < limit < len(numbers))

@@ -9,7 +9,7 @@ from app.domain.types import Checksum, Upload, UploadQuery
 from app.s3 import xml
 from app.s3.blueprint import S3Blueprint
 from app.s3.body import read_all
-from app.s3.headers import checksum_algorithm, refuse_protections
+from app.s3.headers import checksum_algorithm
 from app.s3.request import S3Request, S3Response, xml_response
 from app.s3.views.common import encodes_urls, limit_parameter
 from app.s3.views.copy import require_source, source_of, source_version_header
@@ -40,17 +40,18 @@ def create_multipart_upload(request: S3Request) -> S3Response:
 
 @bp.put("/<bucket>/<key:key>", subresource="uploadId", action="s3:PutObject")
 def upload_part(request: S3Request) -> S3Response:
-    refuse_protections(request.headers, encrypted_at_rest=request.store.encrypted_at_rest)
     number = part_number(request.query.get("partNumber") or "")
-    part, declared = uploads.upload_part(request.store, _upload(request), number, request.payload)
+    upload = _upload(request)
+    _require_initiator(request, upload)
+    part, declared = uploads.upload_part(request.store, upload, number, request.payload)
     return S3Response(200, [("ETag", f'"{part.etag}"'), *checksum_headers(declared or part.checksum, with_type=False)])
 
 
 @bp.put("/<bucket>/<key:key>", subresource="uploadId", action="s3:PutObject", copies=True)
 def upload_part_copy(request: S3Request) -> S3Response:
-    refuse_protections(request.headers, encrypted_at_rest=request.store.encrypted_at_rest)
     number = part_number(request.query.get("partNumber") or "")
     upload = _upload(request)
+    _require_initiator(request, upload)
     found = source_of(request)
     source = require_source(request, found)
     header = request.headers.get("x-amz-copy-source-range")
@@ -69,6 +70,9 @@ def upload_part_copy(request: S3Request) -> S3Response:
 @bp.post("/<bucket>/<key:key>", subresource="uploadId", action="s3:PutObject")
 def complete_multipart_upload(request: S3Request) -> S3Response:
     listed = xml.read_complete_multipart_upload(read_all(request.payload, xml.COMPLETE_MAX_BYTES, has_checksum=False))
+    _require_initiator(
+        request, uploads.find_upload(request.store, request.bucket.name, request.key, _upload_id(request))
+    )
     stored = uploads.complete_upload(
         request.store,
         request.bucket.name,

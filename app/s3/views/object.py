@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.types import Checksum, Removed, Version, Versioning
 from app.s3.blueprint import S3Blueprint
-from app.s3.headers import object_headers, refuse_protections, response_overrides
+from app.s3.headers import checksum_algorithm, object_headers, response_overrides
 from app.s3.request import S3Request, S3Response
 from app.s3.routing import Needs
 from app.s3.views.common import require_object
@@ -39,6 +39,7 @@ _READ_PARAMETERS = (
 
 @bp.put("/<bucket>/<key:key>", action="s3:PutObject")
 def put_object(request: S3Request) -> S3Response:
+    checksum_algorithm(request.headers)  # says nothing here, but an unknown one is a mistake
     new = new_object(request)
     condition = conditions.write_condition(request.headers.get)
     stored = objects.put_object(request.store, new, request.payload, condition)
@@ -123,7 +124,6 @@ class _Selection:
 def _select(request: S3Request, version: Version) -> _Selection:
     """Conditions, range and part number of a read. Raises: NotModified, PreconditionFailed, InvalidRange, …"""
     headers = request.headers
-    refuse_protections(headers, encrypted_at_rest=request.store.encrypted_at_rest)
     overrides = response_overrides(request.query, is_signed=request.is_signed or not request.enforces_access)
     described = object_headers(version, request.bucket.versioning, overrides)
     try:
@@ -156,7 +156,7 @@ def _select_part(
     manifest = version.content.manifest
     if manifest is None:
         if number != 1:
-            raise InvalidPartNumber(headers=(("Content-Range", f"bytes */{version.size_bytes}"),))
+            raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount="1")
         start, length, checksum = 0, version.size_bytes, version.checksum
     else:
         place = multipart.locate_part(manifest.runs, number)

@@ -22,7 +22,7 @@ def new_object(request: S3Request) -> NewObject:
         bucket=request.bucket.name,
         key=request.key,
         owner_id=owner_id,
-        attributes=read_attributes(request.headers, encrypted_at_rest=request.store.encrypted_at_rest),
+        attributes=read_attributes(request.headers),
         tags=tags_in_header(request),
         acl=acl,
     )
