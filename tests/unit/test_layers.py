@@ -66,7 +66,7 @@ GEVENT_USERS = {"runtime.py"}
 GEVENT_USERS_IN = ("server/",)
 FORBIDDEN_IN_SERVER = {"click", "rich", "pydantic", "boto3", "botocore", "requests", "google", "azure", "msgspec"}
 VENDOR_ADAPTERS_IN = ("storage/", "metadata/")
-DOMAIN_EXCEPTIONS = {"domain/digests.py": {"awscrt", "xxhash"}}
+DOMAIN_EXCEPTIONS = {"domain/digests.py": {"awscrt"}}
 
 
 def modules() -> list[Path]:
