@@ -15,6 +15,7 @@ import apsw
 
 from app import runtime
 from app.domain.errors import ServiceUnavailable
+from app.metadata.sql import checksums
 from app.metadata.sql.schema import SCHEMA_VERSION
 
 PAGE_SIZE_BYTES: Final = 8_192
@@ -52,6 +53,7 @@ def open_reader(path: str, cache_kib: int) -> apsw.Connection:
 
 
 def _open(path: str, cache_kib: int, vfs: str | None = None) -> apsw.Connection:
+    checksums.load()
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=STATEMENTS_MAX)
     # After a crash the first of several workers recovers the WAL, and the others wait for it here.
     connection.set_busy_timeout(OPEN_WAIT_MS)
@@ -63,6 +65,7 @@ def _open(path: str, cache_kib: int, vfs: str | None = None) -> apsw.Connection:
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     check_schema(path, schema_version(connection))
+    checksums.require(path, connection)
     connection.set_busy_timeout(0)
     return connection
 

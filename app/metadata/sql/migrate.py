@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import apsw
 
+from app.metadata.sql import checksums
 from app.metadata.sql.connections import PAGE_SIZE_BYTES, check_schema, schema_version
 from app.metadata.sql.schema import MIGRATIONS
 
@@ -18,15 +19,19 @@ def migrate(path: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None
     """
     directory = os.path.dirname(path) or "."
     os.makedirs(directory, exist_ok=True)
+    can_check = checksums.load()
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     try:
         connection.set_busy_timeout(5_000)
         if schema_version(connection) == 0:
-            # Settings of the file, chosen before its first page is written.
+            # Settings of the file, chosen before its first page is written; room for checksums is given only if asked first.
+            if can_check:
+                connection.reserve_bytes(reserve=checksums.RESERVED_BYTES)
             connection.execute(f"PRAGMA page_size = {PAGE_SIZE_BYTES}")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
+        checksums.require(path, connection)
         if schema_version(connection) > len(migrations):
             check_schema(path, schema_version(connection))
         _apply(connection, migrations)

@@ -10,7 +10,7 @@ import apsw
 from app import runtime
 from app.domain.errors import InternalError, NoSuchBucket, S3Error, ServiceUnavailable, SlowDown
 from app.domain.types import Bucket, Lookup, Version
-from app.metadata.sql import rows
+from app.metadata.sql import checksums, rows
 from app.metadata.sql.buckets import READ_BUCKET
 from app.metadata.sql.connections import OTHER_CACHE_KIB, POINT_CACHE_KIB, Readers, patiently
 from app.metadata.sql.mutation import Params
@@ -92,7 +92,7 @@ class Reader:
             return function(connection, *args)
         except apsw.BusyError:
             pass
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise _failure(error) from error
         finally:
             self.points.give_back(connection)
@@ -104,7 +104,7 @@ class Reader:
         with self.scans.long() as connection:
             try:
                 result: R = patiently(lambda: function(connection, *args))
-            except apsw.Error as error:
+            except (apsw.Error, UnicodeDecodeError) as error:
                 raise _failure(error) from error
             return result
 
@@ -124,15 +124,15 @@ class Reader:
 
             try:
                 return function(read, *args)
-            except apsw.Error as error:
+            except (apsw.Error, UnicodeDecodeError) as error:
                 raise _failure(error) from error
 
 
-def _failure(error: apsw.Error) -> S3Error:
+def _failure(error: apsw.Error | UnicodeDecodeError) -> S3Error:
     """What a client hears of a read that failed: never an answer that might be wrong."""
     if isinstance(error, apsw.InterruptError):
         return SlowDown("The listing took too long while much was written. Please reduce your request rate.")
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError | UnicodeDecodeError) or checksums.is_mismatch(error):
         return InternalError(f"The metadata database is damaged: {error}")
     return ServiceUnavailable(f"The metadata database cannot be read: {error}")
 

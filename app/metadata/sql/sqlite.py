@@ -108,9 +108,10 @@ class SqliteStore(Writing):
             self._wait_max_s,
         )
         try:
-            writer.start()
             reader.open()
+            writer.start()
         except BaseException:
+            reader.close()
             turnstile.close()
             raise
         self._reader, self._writer, self._turnstile = reader, writer, turnstile

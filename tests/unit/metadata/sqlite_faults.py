@@ -7,6 +7,8 @@ from typing import Any
 
 import apsw
 
+from app.metadata.sql import checksums
+
 _numbers = itertools.count(1)
 
 
@@ -18,7 +20,7 @@ class FaultyDisk(apsw.VFS):
         self.failing: dict[str, Exception] = {}
         self.everywhere = False
         self.syncs = 0
-        super().__init__(self.vfs_name, base="")
+        super().__init__(self.vfs_name, base=checksums.VFS if checksums.load() else "")
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
         return _FaultyFile(self, name, flags)
@@ -28,7 +30,7 @@ class _FaultyFile(apsw.VFSFile):
     def __init__(self, disk: FaultyDisk, name: Any, flags: list[int]) -> None:
         self._disk = disk
         self._is_wal = bool(flags[0] & apsw.SQLITE_OPEN_WAL)
-        super().__init__("", name, flags)
+        super().__init__(checksums.VFS if checksums.load() else "", name, flags)
 
     def _may_fail(self, method: str) -> None:
         error = self._disk.failing.get(method)

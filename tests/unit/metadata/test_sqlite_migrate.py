@@ -63,8 +63,9 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
 def test_the_files_settings_are_chosen_when_it_is_made(tmp_path: Path) -> None:
     connection = apsw.Connection(made_store(tmp_path).path)
     settings = {name: connection.execute(f"PRAGMA {name}").get for name in ("page_size", "auto_vacuum", "journal_mode")}
+    settings["reserve_bytes"] = connection.reserve_bytes()
     connection.close()
-    assert settings == {"page_size": PAGE_SIZE_BYTES, "auto_vacuum": 2, "journal_mode": "wal"}
+    assert settings == {"page_size": PAGE_SIZE_BYTES, "auto_vacuum": 2, "journal_mode": "wal", "reserve_bytes": 8}
 
 
 def test_a_file_that_was_never_migrated_is_not_opened(tmp_path: Path) -> None:
