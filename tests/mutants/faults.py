@@ -6,8 +6,10 @@ them.
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,15 +20,18 @@ from urllib.parse import unquote
 from app.auth import chunked, claims, sigv4
 from app.auth.payload_mode import HEADER, read_mode
 from app.core import objects
-from app.domain.errors import IncompleteBody
+from app.domain.errors import IncompleteBody, PreconditionFailed
 from app.domain.names import canonical_id
 from app.domain.types import Principal
+from app.metadata.sql.sqlite import SqliteStore
 from app.s3 import body, pipeline, target
 from app.s3.request import Query, Target
 from app.s3.xml import read, tree
 from app.server import body as wire
 
 ROOT = Principal(canonical_id("root"), "root", "", is_root=True)
+
+REMEMBERED_S = 0.02
 
 
 def _put(owner: Any, **changed: Any) -> None:
@@ -73,14 +78,19 @@ def strangers_may() -> None:
 
 
 def documents_follow_references() -> None:
-    """A library that builds a tree first, told to resolve what the document declares."""
-    from lxml import etree
+    """A parser that opens what a document declares."""
+    from xml import sax
+    from xml.sax.handler import feature_external_ges
 
     parse = tree.parse
 
     def parse_twice(document: bytes, *rest: Any) -> tree.Element:
-        trusting = etree.XMLParser(resolve_entities=True, load_dtd=True, no_network=False, huge_tree=True, recover=True)
-        etree.fromstring(document, trusting)
+        trusting = sax.make_parser()
+        trusting.setFeature(feature_external_ges, True)
+        try:
+            trusting.parse(io.BytesIO(document))
+        except (sax.SAXException, OSError):
+            pass
         return parse(document, *rest)
 
     _put(read, parse=parse_twice)
@@ -173,6 +183,54 @@ def aws_chunks_need_no_end() -> None:
     _put(chunked.ChunkedDecoder, finish=lambda self: self._trailers)
 
 
+# -- Requests at the same time (R-21 to R-24) --------------------------------------------------------------------
+
+
+def conditions_are_looked_at_first() -> None:
+    """Read, then written: between the two another request may write."""
+    publish = SqliteStore.publish
+
+    def look_then_publish(self: Any, new: Any, condition: Any, op_id: str) -> Any:
+        if condition is not None:
+            version = self.look_up(new.bucket, new.key).version
+            if version is not None and not version.is_delete_marker:
+                raise PreconditionFailed
+        return publish(self, new, None, op_id)
+
+    _put(SqliteStore, publish=look_then_publish)
+
+
+def completes_are_not_fenced() -> None:
+    """An upload's end is not part of the commit that publishes the object."""
+    publish = SqliteStore.publish
+
+    def publish_beside(self: Any, new: Any, condition: Any, op_id: str) -> Any:
+        return publish(self, replace(new, completes=None), condition, op_id)
+
+    _put(SqliteStore, publish=publish_beside)
+
+
+def _remembering(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The same answer to the same question for a while, in each process by itself."""
+    remembered: dict[str, tuple[float, Any]] = {}
+
+    def answer(self: Any, *question: Any, **options: Any) -> Any:
+        name, now_s = repr((question, options)), time.monotonic()
+        if name not in remembered or now_s - remembered[name][0] > REMEMBERED_S:
+            remembered[name] = (now_s, call(self, *question, **options))
+        return remembered[name][1]
+
+    return answer
+
+
+def reads_are_remembered() -> None:
+    _put(SqliteStore, look_up=_remembering(SqliteStore.look_up))
+
+
+def listings_are_remembered() -> None:
+    _put(SqliteStore, list_current=_remembering(SqliteStore.list_current))
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
@@ -191,5 +249,9 @@ FAULTS: dict[str, Callable[[], None]] = {
         bodies_are_not_counted,
         chunked_bodies_end_quietly,
         aws_chunks_need_no_end,
+        conditions_are_looked_at_first,
+        completes_are_not_fenced,
+        reads_are_remembered,
+        listings_are_remembered,
     )
 }
