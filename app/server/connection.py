@@ -21,7 +21,7 @@ from app.server.pace import Pace, TooSlow
 from app.server.refusals import render_refusal
 from app.server.response import Response
 from app.server.service import Service
-from app.server.transport import Disconnected, TimedOut, Transport
+from app.server.transport import TURN_S, Disconnected, TimedOut, Transport
 
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS client's first record
 
@@ -51,8 +51,8 @@ class Connection:
             if self._service.tls is not None:
                 self._begin_tls(self._service.tls)
             while self._serve_one():
-                if self._transport.buffered:
-                    gevent.sleep(0)  # a pipelining client gets one request a turn
+                if self._transport.buffered or self._transport.has_arrived():
+                    gevent.sleep(TURN_S)  # a client as fast as we are would otherwise never leave the hub to the others
         except (Disconnected, TooSlow) as error:
             _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
         finally:

@@ -28,7 +28,8 @@ SENDFILE_SLICE_BYTES = 1 << 20
 TLS_RECORD_BYTES = 1 << 14
 SOCKET_ROOM_BYTES = 1 << 14  # a lower bound of what has left a socket that becomes writable again
 TURN_BYTES = 8 << 20  # sent without waiting before the other connections get a turn
-
+# Until the loop has looked at every socket once. gevent's sleep(0) may return up to fifty times before that.
+TURN_S = 1e-6
 
 _NETWORK_ERRORS = frozenset(
     {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
@@ -206,7 +207,7 @@ class Transport:
         self._unyielded += sent
         if self._unyielded >= TURN_BYTES:
             self._unyielded = 0
-            gevent.sleep(0)
+            gevent.sleep(TURN_S)
 
     # -- end -----------------------------------------------------------------------------------------------------
 
