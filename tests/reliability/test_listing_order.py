@@ -126,9 +126,10 @@ def check_pages(pages: Sequence[list[Row]], expected: list[Row], size: int, is_c
 # -- Keys --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("operation", ["list_objects_v2", "list_objects"])
 def test_keys_are_listed_in_byte_order_on_pages_of_any_size(
-    s3: Any, filled: str, keys: list[str], operation: str
+    s3: Any, filled: str, keys: list[str], operation: str, count: int
 ) -> None:
     """R-25: 5,000 keys, all delimiters and page sizes, by both operations."""
     rows = [Row(key, "") for key in keys]
