@@ -1,0 +1,36 @@
+"""One server for all clients. It also answers to buckets in the host name, as several clients want it by default."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.clients import DOMAIN
+from tests.servers import RunningServer
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Two workers that the session's client tests share: use bucket names of your own, and leave it running."""
+    shared = RunningServer(tmp_path_factory.mktemp("service") / "data", args=("--server.domain", DOMAIN), workers=2)
+    try:
+        yield shared.start()
+    finally:
+        shared.kill9()
+
+
+@pytest.fixture(scope="session")
+def admin(service: RunningServer) -> Any:
+    """A boto3 client of the service, to prepare and to look behind a client's back."""
+    return service.client()
+
+
+@pytest.fixture
+def bucket(admin: Any) -> str:
+    """A fresh bucket on the service."""
+    name = f"test-{secrets.token_hex(8)}"
+    admin.create_bucket(Bucket=name)
+    return name
