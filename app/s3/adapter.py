@@ -126,8 +126,10 @@ class _SentBody:
 
     def __iter__(self) -> Iterator[bytes]:
         body = self._body
-        chunks = (body,) if isinstance(body, bytes) else content.chunks(body)
-        for chunk in chunks:
+        if not isinstance(body, bytes):
+            # Who reads the body closes it at its end. A descriptor closed twice may be another request's by then.
+            body = self._body = content.chunks(body)
+        for chunk in (body,) if isinstance(body, bytes) else body:
             if chunk:
                 yield chunk
                 self.sent += len(chunk)
