@@ -10,9 +10,12 @@ from botocore.exceptions import ClientError
 Inventory = dict[str, Any]
 
 
-def inventory(s3: Any) -> Inventory:
-    """Buckets of the client's user with their settings, versions, markers, uploads and parts."""
-    return {bucket["Name"]: _bucket(s3, bucket["Name"]) for bucket in s3.list_buckets()["Buckets"]}
+def inventory(s3: Any, *only: str) -> Inventory:
+    """The names of all buckets of the client's user; of each, or of `only` these, settings, versions, markers, uploads
+    and parts.
+    """
+    names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    return {name: _bucket(s3, name) if name in only or not only else None for name in names}
 
 
 def blob_files(data_dir: Path) -> dict[str, int]:

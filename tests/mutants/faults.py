@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.auth import chunked, claims, sigv4
+from app.auth import access, chunked, claims, sigv4
 from app.auth.payload_mode import HEADER, read_mode
 from app.core import objects
 from app.domain.errors import IncompleteBody, PreconditionFailed
@@ -72,6 +72,16 @@ def signatures_never_expire() -> None:
 def strangers_may() -> None:
     """Callers are known, and nobody asks what they may do."""
     _put(pipeline, authorise=pipeline._require_version)
+
+
+def bucket_owners_may_all() -> None:
+    """Whoever owns a bucket reads what others have written there."""
+    permits = access._permits_object
+
+    def permits_more(principal: Any, grounds: Any, bucket: Any, version: Any) -> bool:
+        return bucket.owner_id == principal.id or permits(principal, grounds, bucket, version)
+
+    _put(access, _permits_object=permits_more)
 
 
 # -- Documents (S-03) --------------------------------------------------------------------------------------------
@@ -239,6 +249,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         scopes_are_not_compared,
         signatures_never_expire,
         strangers_may,
+        bucket_owners_may_all,
         documents_follow_references,
         dots_are_resolved,
         slashes_are_merged,

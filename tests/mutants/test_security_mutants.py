@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.conftest import StartMutant
-from tests.security.auth_matrix import FLAWS, RULES, check_wrong_is_denied
-from tests.security.conftest import make_scene
+from tests.security.access_matrix import World, check_table
+from tests.security.auth_matrix import RULES, check_wrong_is_denied
+from tests.security.conftest import make_scene, users_setting
 from tests.security.document_check import bait, check_hostile_documents
+from tests.security.flaws import FLAWS
 from tests.security.name_check import check_keys_are_opaque, check_no_path_is_made_of_a_key
 
 # Every kind of route and of flaw, not each with each.
@@ -36,6 +38,19 @@ def test_a_server_that_checks_less_fails_the_matrix_of_signatures(
     scene = make_scene(server, server.client())
     with pytest.raises(AssertionError, match=what):
         check_wrong_is_denied(scene, SOME_RULES, FLAWS)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "caller", "kind"),
+    [("strangers_may", "bob", "private"), ("bucket_owners_may_all", "alice", "public-read-write")],
+)
+def test_a_server_that_allows_more_fails_the_table(
+    start_mutant: StartMutant, mutant: str, caller: str, kind: str
+) -> None:
+    """S-09."""
+    server = start_mutant(mutant, environ={"BLEEPSTORE_AUTH_USERS": users_setting()})
+    with pytest.raises(AssertionError, match=caller):
+        check_table(World(server), caller, kind)
 
 
 def test_a_parser_that_follows_references_takes_the_bait(start_mutant: StartMutant, tmp_path: Path) -> None:

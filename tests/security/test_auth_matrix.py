@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.inventory import blob_files, inventory
-from tests.security.auth_matrix import FLAWS, MODES, RULES, Scene, check_right_is_let_in, check_wrong_is_denied
+from tests.security.auth_matrix import MODES, RULES, Scene, check_right_is_let_in, check_wrong_is_denied
+from tests.security.flaws import FLAWS
 from tests.servers import RunningServer
 
 
@@ -19,10 +20,10 @@ def test_every_wrong_signature_is_denied_on_every_route_and_nothing_is_stored(
     guarded: RunningServer, client: Any, scene: Scene
 ) -> None:
     """S-01."""
-    before, blobs = inventory(client), blob_files(guarded.data_dir)
+    before, blobs = inventory(client, scene.bucket), blob_files(guarded.data_dir)
     count = check_wrong_is_denied(scene)
     assert count == len(RULES) * len(MODES) * (1 + 2 * len(FLAWS))
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
     assert blob_files(guarded.data_dir) == blobs
 
 

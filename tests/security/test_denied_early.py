@@ -31,13 +31,13 @@ CALLERS: dict[str, Caller] = {
 def test_who_may_not_write_is_refused_before_the_body_is_asked_for(
     guarded: RunningServer, client: Any, scene: Scene, caller: str
 ) -> None:
-    before, blobs = inventory(client), blob_files(guarded.data_dir)
+    before, blobs = inventory(client, scene.bucket), blob_files(guarded.data_dir)
     for rule in WRITING:
         if caller == "another user" and rule.operation == "CreateBucket":
             continue  # everybody who signs may; that this name is taken is learned later
         answer = _first_answer(scene, rule, CALLERS[caller])
         assert answer.status == 403, f"{caller}, {rule.operation}: {answer.status} {answer.code}"
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
     assert blob_files(guarded.data_dir) == blobs
 
 

@@ -48,7 +48,7 @@ def test_a_copy_source_names_exactly_one_key(
 
 
 def test_a_copy_source_that_names_nothing_copies_nothing(client: Any, scene: Scene) -> None:
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     broken = [f"/{scene.bucket}/{name}" for name in NO_NAMES]
     absent = [
         "",
@@ -64,7 +64,7 @@ def test_a_copy_source_that_names_nothing_copies_nothing(client: Any, scene: Sce
     drafts = [Draft("PUT", f"/{scene.bucket}/copy", [("x-amz-copy-source", source)]) for source in broken + absent]
     for draft, answer in zip(drafts, _ask(scene, drafts), strict=True):
         assert answer.status in (400, 404), f"{draft.headers}: {answer.status} {answer.code}"
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
 
 
 def test_a_document_deletes_exactly_the_key_it_holds(
@@ -94,7 +94,7 @@ def test_a_prefix_is_compared_byte_by_byte(client: Any, stored: str) -> None:
 
 def test_odd_upload_ids_part_numbers_and_version_ids_name_nothing(client: Any, scene: Scene) -> None:
     """S-06."""
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     place = f"/{scene.bucket}/there"
     complete = (
         b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
@@ -119,7 +119,7 @@ def test_odd_upload_ids_part_numbers_and_version_ids_name_nothing(client: Any, s
             continue  # the version of a bucket without versions
         by_version = [Draft(method, f"{place}?versionId={value}") for method in ("GET", "DELETE")]
         assert {answer.code for answer in _ask(scene, by_version)} == {"InvalidArgument"}, repr(name)
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_odd_parameters_are_an_answer_or_a_refusal(scene: Scene, parameter: str)
 
 def test_a_form_is_not_implemented_whatever_its_key_is(client: Any, scene: Scene) -> None:
     """S-06."""
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     for key in ("../x", "${filename}", "a\r\nb"):
         body = f'--x\r\nContent-Disposition: form-data; name="key"\r\n\r\n{key}\r\n--x--\r\n'.encode()
         draft = Draft("POST", f"/{scene.bucket}", [("Content-Type", "multipart/form-data; boundary=x")], body)
         (answer,) = _ask(scene, [draft])
         assert (answer.status, answer.code) == (501, "NotImplemented")
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
 
 
 def _ask(scene: Scene, drafts: Iterable[Draft]) -> list[Answer]:

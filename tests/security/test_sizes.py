@@ -142,7 +142,7 @@ def test_what_passes_a_bound_is_refused_and_nothing_is_done(
     guarded: RunningServer, client: Any, scene: Scene, make: Make
 ) -> None:
     """S-04: 400 or 413, under 20 MiB of memory, nothing executed."""
-    before, blobs = inventory(client), blob_files(guarded.data_dir)
+    before, blobs = inventory(client, scene.bucket), blob_files(guarded.data_dir)
     cases = list(make(scene))
     assert cases
     with growth(guarded.worker_pids()) as grown:
@@ -151,7 +151,7 @@ def test_what_passes_a_bound_is_refused_and_nothing_is_done(
             assert answer.status in (400, 411, 413), f"{case.name}: {answer.status} {answer.code}"
             assert answer.code in case.codes, f"{case.name}: {answer.code}"
     assert grown.peak_bytes < GROWTH_MAX_BYTES
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
     assert blob_files(guarded.data_dir) == blobs
 
 

@@ -65,7 +65,7 @@ def test_a_signature_is_good_for_the_other_spellings_of_its_key_and_for_no_other
 def test_a_subresource_is_one_however_it_is_spelled(scene: Scene, client: Any) -> None:
     """S-07: what signs as a sub-resource never runs the operation on the object itself."""
     client.put_object(Bucket=scene.bucket, Key="kept", Body=b"kept", Tagging="a=b")
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     spellings = [each for name in sorted(OBJECT_SUBRESOURCES - {"uploads", "tagging"}) for each in _spelled(name)]
     drafts = [
         Draft(method, f"/{scene.bucket}/kept?{spelling}", body=b"overwritten" if method == "PUT" else b"")
@@ -74,18 +74,18 @@ def test_a_subresource_is_one_however_it_is_spelled(scene: Scene, client: Any) -
     ]
     for draft, answer in zip(drafts, _ask(scene, drafts), strict=True):
         assert answer.status >= 400 or answer.status == 204, f"{draft.method} {draft.target}: {answer.status}"
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
     for spelling in _spelled("tagging"):
         client.put_object_tagging(Bucket=scene.bucket, Key="kept", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
         (answer,) = _ask(scene, [Draft("DELETE", f"/{scene.bucket}/kept?{spelling}")])
         assert answer.status == 204
         assert client.get_object_tagging(Bucket=scene.bucket, Key="kept")["TagSet"] == []
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
 
 
 def test_what_only_looks_like_a_subresource_changes_nothing(scene: Scene, client: Any) -> None:
     """S-07: another case, a semicolon, a second escape, a repetition with something else."""
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     queries = (
         "ACL",
         "Tagging",
@@ -104,7 +104,7 @@ def test_what_only_looks_like_a_subresource_changes_nothing(scene: Scene, client
     drafts = [Draft(method, f"/{scene.bucket}/there?{query}", body=b"") for query in queries for method in methods]
     for draft, answer in zip(drafts, _ask(scene, drafts), strict=True):
         assert (answer.status, answer.code) == (400, "InvalidArgument"), f"{draft.method} {draft.target}"
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
 
 
 def test_a_plus_is_itself_in_a_path_and_a_blank_in_a_query(scene: Scene, client: Any) -> None:

@@ -53,14 +53,14 @@ REQUESTS = (
 @pytest.mark.parametrize("by", [sign, presign])
 def test_a_header_that_nobody_signed_denies_the_request(scene: Scene, client: Any, by: Sign) -> None:
     """S-02. Unsigned, x-amz-copy-source on a presigned PUT would read any object of the signer's."""
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     cases = [(method, target, header) for method, target in REQUESTS for header in HEADERS]
     drafts = [_draft(scene, *case) for case in cases]
     requests = [(each.method, by(each, scene.keys, unsigned=[each.headers[0][0]]).wire()) for each in drafts]
     for case, answer in zip(cases, exchange(scene.port, requests), strict=True):
         assert (answer.status, answer.code) == (403, "AccessDenied"), case
         assert f"<HeadersNotSigned>{case[2][0].lower()}</HeadersNotSigned>".encode() in answer.body, case
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
 
 
 @pytest.mark.parametrize("by", [sign, presign])

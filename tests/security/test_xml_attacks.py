@@ -29,7 +29,7 @@ def test_a_hostile_document_is_refused_at_once_and_changes_nothing(
     guarded: RunningServer, client: Any, scene: Scene, tmp_path: Path, operation: str
 ) -> None:
     """S-03: 400 in under 100 ms, under 10 MiB of memory, no file and no address opened."""
-    before = inventory(client)
+    before = inventory(client, scene.bucket)
     with bait(tmp_path) as laid:
         check_hostile_documents(scene, guarded.worker_pids(), laid, operation)
-    assert inventory(client) == before
+    assert inventory(client, scene.bucket) == before
