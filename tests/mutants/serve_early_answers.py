@@ -28,7 +28,7 @@ def publish(self: SqliteStore, new: NewVersion, condition: Condition | None, op_
         _publish(self, new, condition, op_id)
 
     runtime.spawn(commit)
-    return Published(new.version_id, 0, new.created_ms, Versioning.UNVERSIONED)
+    return Published(new.version_id, 0, new.created_ms, self.bucket(new.bucket).versioning)
 
 
 def remove(self: SqliteStore, removal: Removal, condition: Condition | None, op_id: str) -> Removed:

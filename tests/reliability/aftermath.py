@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.reliability.caller import Caller
 from tests.reliability.history import History, State
-from tests.reliability.writers import BUCKET
+from tests.reliability.writers import BUCKET, read_target
 from tests.s3.raw import NAMESPACE
 from tests.servers import ROOT, RunningServer
 
@@ -35,6 +35,16 @@ def complaints_of_listing(server: RunningServer, history: History) -> list[str]:
     expected = {key: (state.etag, state.size_bytes) for key, state in history.states().items()}
     different = sorted(key for key in listed.keys() | expected.keys() if listed.get(key) != expected.get(key))
     return [f"listing: {key} is {listed.get(key)}, not {expected.get(key)}" for key in different]
+
+
+def complaints_of_versions(server: RunningServer, versions: Mapping[str, State]) -> list[str]:
+    """Which versions that were acknowledged are not what they were."""
+    with Caller(server) as caller:
+        return [
+            f"version: {target} is not {state}"
+            for target, state in versions.items()
+            if read_target(caller, target) != state
+        ]
 
 
 def abort_uploads(server: RunningServer) -> int:

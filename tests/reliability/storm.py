@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from tests.reliability.caller import Caller, CutOff, NotSent
 from tests.reliability.history import History
-from tests.reliability.writers import BUCKET, Tally, Unexpected, Writer, read
+from tests.reliability.writers import BUCKET, VERSIONED_BUCKET, Tally, Unexpected, Writer, read
 from tests.servers import RunningServer
 
 WRITERS = 8
@@ -27,6 +27,7 @@ RETRY_S = 0.01
 WORKER_KILLS = 0.4  # of the cycles
 STARTS_CUT_OFF = 0.25
 START_LIVES_MAX_S = 0.6
+VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 COMPLAINTS_MAX = 100  # there is enough to look at
 
 
@@ -74,13 +75,16 @@ class Storm:
         self._plan = plan
         self._dice = random.Random(plan.seed)
         self._gate = Gate()
+        self._threads: list[threading.Thread] = []
         self._is_over = False
 
     def run(self) -> Report:
         with Caller(self._server) as caller:
-            assert caller.call("PUT", f"/{BUCKET}").status == 200
-        threads = [threading.Thread(target=self._write_on, args=(number,)) for number in range(WRITERS)]
-        for thread in threads:
+            for bucket in (BUCKET, VERSIONED_BUCKET):
+                assert caller.call("PUT", f"/{bucket}").status == 200
+            assert caller.call("PUT", f"/{VERSIONED_BUCKET}?versioning", VERSIONING).status == 200
+        self._threads = [threading.Thread(target=self._write_on, args=(number,)) for number in range(WRITERS)]
+        for thread in self._threads:
             thread.start()
         try:
             while not self._has_enough():
@@ -88,7 +92,7 @@ class Storm:
         finally:
             self._is_over = True
             self._gate.open()
-            for thread in threads:
+            for thread in self._threads:
                 thread.join()
         self.check(self.history.keys())
         return self.report
@@ -121,12 +125,17 @@ class Storm:
                         writer.step()
                 except NotSent:
                     time.sleep(RETRY_S)  # it is being killed or started: other processes decide how long
+                except Exception as error:
+                    self.report.tally.complain(f"unexpected: a writer gave up: {error!r}")
+                    raise
 
     # -- the one who kills ---------------------------------------------------------------------------------------
 
     def _has_enough(self) -> bool:
         report, plan = self.report, self._plan
         if report.kills >= plan.cycles_max or len(report.tally.complaints) >= COMPLAINTS_MAX:
+            return True
+        if not all(thread.is_alive() for thread in self._threads):
             return True
         return report.kills >= plan.cycles_min and report.tally.writes >= plan.writes_min
 

@@ -22,6 +22,7 @@ def weather(server: RunningServer, plan: Plan) -> tuple[Report, list[str]]:
     report = storm.run()
     wrong = list(report.tally.complaints)
     wrong += aftermath.complaints_of_listing(server, storm.history)
+    wrong += aftermath.complaints_of_versions(server, report.tally.versions)
     aftermath.abort_uploads(server)
     server.kill9()
     aftermath.run(server, "fsck")

@@ -15,6 +15,7 @@ from tests.reliability.history import ABSENT, History, State
 from tests.s3.raw import Reply
 
 BUCKET = "storm"
+VERSIONED_BUCKET = "storm-versions"
 KEYS = 300
 HOT_KEYS = 5  # every tenth choice is one of these, so that writers meet
 INLINE_MAX_BYTES = 65_536
@@ -38,6 +39,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     cut_off: int = 0
     reads: int = 0
+    versions: dict[str, State] = field(default_factory=dict)  # that were acknowledged, by the target that reads them
     complaints: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,7 +62,8 @@ class Writer:
         self._tally = tally
         self._dice = random.Random(seed)
         self._operations: dict[Callable[[], None], int] = {
-            self.put_small: 38,
+            self.put_small: 34,
+            self.put_version: 4,
             self.put_large: 20,
             self.delete: 14,
             self.copy: 14,
@@ -96,6 +99,18 @@ class Writer:
             kind, key, state, lambda: self._caller.call("PUT", path(key), body),
             lambda reply: reply.headers.get("etag") == f'"{digest}"',
         )  # fmt: skip
+
+    def put_version(self) -> None:
+        """Adds a version that nothing takes away again. Inline, for nobody knows of the versions that were cut off."""
+        target, body = f"/{VERSIONED_BUCKET}/{self._key()}", self._dice.randbytes(TINY_MAX_BYTES)
+        reply = _good(self._caller.call("PUT", target, body))
+        version_id = reply.headers.get("x-amz-version-id")
+        if version_id is None:
+            raise Unexpected(f"{target}: no version id in {reply}")
+        state = State(hashlib.md5(body).hexdigest(), hashlib.sha256(body).hexdigest(), len(body))
+        with self._tally.lock:
+            self._tally.versions[f"{target}?versionId={version_id}"] = state
+            self._tally.acknowledged["version"] += 1
 
     def delete(self) -> None:
         key = self._key()
@@ -174,8 +189,13 @@ def path(key: str) -> str:
 
 def read(caller: Caller, key: str) -> State:
     """Raises: NotSent, CutOff, TimeoutError, Unexpected."""
-    reply = caller.call("GET", path(key))
-    if reply.status == 404 and reply.code == "NoSuchKey":
+    return read_target(caller, path(key))
+
+
+def read_target(caller: Caller, target: str) -> State:
+    """As `read`; with a version in the target."""
+    reply = caller.call("GET", target)
+    if reply.status == 404 and reply.code in ("NoSuchKey", "NoSuchVersion"):
         return ABSENT
     _good(reply)
     return State(reply.headers["etag"].strip('"'), hashlib.sha256(reply.body).hexdigest(), len(reply.body))
