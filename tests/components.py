@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -15,6 +16,7 @@ from typing import NoReturn
 import pytest
 
 MISSING = "component missing: "  # begins the reason of every such skip; the closing summary counts them
+NODE_MAJOR_MIN = 20  # what the AWS SDK asks for
 NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
 
 # Commands whose Debian package has another name.
@@ -39,7 +41,9 @@ def require_python(module: str, package: str | None = None) -> ModuleType:
 
 def require_node_module(name: str) -> Path:
     """The directory that holds `node_modules/name`; run node there."""
-    require("node")
+    node = subprocess.run([require("node"), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(node.removeprefix("v").partition(".")[0]) < NODE_MAJOR_MIN:
+        _missing(f"node {NODE_MAJOR_MIN}", f"a newer Node.js than {node}, as Debian 13 has it")
     if not (NODE_MODULES / name / "package.json").is_file():
         _missing(name, "make test-deps, or npm ci in tests/clients")
     return NODE_MODULES.parent

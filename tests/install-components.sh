@@ -10,6 +10,7 @@ aws awscli
 chromium chromium
 node nodejs
 npm npm
+openssl openssl
 rclone rclone
 restic restic
 s3cmd s3cmd

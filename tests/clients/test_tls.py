@@ -5,39 +5,26 @@ Over TLS boto3 does not hash a body beforehand: it sends it unsigned, in chunks,
 
 from __future__ import annotations
 
+import concurrent.futures
 import io
 import secrets
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients.conftest import tls_flags
 from tests.clients.drivers import AwsCli, Boto3Call
 from tests.clients.scenarios import ODD_KEY, PART_BYTES, RECENT_SCENARIOS, SCENARIOS, Scenario, multipart, objects
 from tests.clients.test_boto3 import IN_PARTS
-from tests.components import require
 from tests.servers import RunningServer, boto_client
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """certificate.pem for 127.0.0.1, with key.pem beside it."""
-    directory = tmp_path_factory.mktemp("certificate")
-    subprocess.run(
-        [require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=bleepstore", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem",
-         "-out", "certificate.pem"],
-        check=True, capture_output=True, cwd=directory,
-    )  # fmt: skip
-    return directory / "certificate.pem"
-
-
-@pytest.fixture(scope="module")
 def secure(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    files = ["--server.tls.cert_file", str(certificate), "--server.tls.key_file", str(certificate.with_name("key.pem"))]
-    server = RunningServer(tmp_path_factory.mktemp("secure") / "data", args=files, workers=2, scheme="https")
+    data = tmp_path_factory.mktemp("secure") / "data"
+    server = RunningServer(data, args=tls_flags(certificate), workers=2, scheme="https")
     try:
         yield server.start()
     finally:
@@ -80,6 +67,20 @@ def test_boto3_transfers_in_parts(client: Any, bucket: str) -> None:
     received = io.BytesIO()
     client.download_fileobj(bucket, ODD_KEY, received, Config=IN_PARTS)
     assert received.getvalue() == body
+
+
+def test_files_are_read_side_by_side(client: Any, bucket: str) -> None:
+    """Each reader gets its own file's bytes, over and over on the same connections."""
+    bodies = {f"k{number}": secrets.token_bytes(100_000 + number) for number in range(8)}
+    for key, body in bodies.items():
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def is_right(key: str) -> bool:
+        body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body == bodies[key]
+
+    with concurrent.futures.ThreadPoolExecutor(len(bodies)) as pool:
+        assert all(pool.map(is_right, list(bodies) * 20))
 
 
 @pytest.mark.parametrize("scenario", [objects, multipart], ids=lambda scenario: scenario.__name__)
