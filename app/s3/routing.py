@@ -142,7 +142,8 @@ def _multipart(method: str, query: Query) -> str:
 
 def _refuse_unknown_parameters(rule: Rule, query: Query) -> None:
     for name in query:
-        if name == rule.subresource or name in rule.parameters:
+        # The base operation has no sub-resource: a parameter without a name is not its.
+        if (rule.subresource and name == rule.subresource) or name in rule.parameters:
             continue
         if rule.subresource == "uploadId" and name in ("uploadId", "partNumber"):
             continue

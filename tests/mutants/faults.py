@@ -26,6 +26,7 @@ from app.domain.types import Principal
 from app.metadata.sql.sqlite import SqliteStore
 from app.s3 import body, pipeline, target
 from app.s3.request import Query, Target
+from app.s3.views import common, listing
 from app.s3.xml import read, tree
 from app.server import body as wire
 
@@ -104,6 +105,15 @@ def documents_follow_references() -> None:
         return parse(document, *rest)
 
     _put(read, parse=parse_twice)
+
+
+# -- Whatever is sent (S-24) -------------------------------------------------------------------------------------
+
+
+def numbers_are_trusted() -> None:
+    """A parameter that ought to be a number is taken for one."""
+    _put(common, limit_parameter=lambda query, name, maximum, **_: min(int(query.get(name) or maximum), maximum))
+    _put(listing, limit_parameter=common.limit_parameter)
 
 
 # -- Names (S-05, S-07) ------------------------------------------------------------------------------------------
@@ -251,6 +261,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         strangers_may,
         bucket_owners_may_all,
         documents_follow_references,
+        numbers_are_trusted,
         dots_are_resolved,
         slashes_are_merged,
         keys_are_composed,

@@ -12,6 +12,7 @@ from tests.security.auth_matrix import RULES, check_wrong_is_denied
 from tests.security.conftest import make_scene, users_setting
 from tests.security.document_check import bait, check_hostile_documents
 from tests.security.flaws import FLAWS
+from tests.security.fuzz import check_nothing_hurts
 from tests.security.name_check import check_keys_are_opaque, check_no_path_is_made_of_a_key
 
 # Every kind of route and of flaw, not each with each.
@@ -78,3 +79,10 @@ def test_a_server_that_makes_paths_of_keys_is_seen_doing_it(start_mutant: StartM
     check_keys_are_opaque(server, server.client())
     with pytest.raises(AssertionError, match="foreign paths"):
         check_no_path_is_made_of_a_key(server, server.client(), tmp_path)
+
+
+def test_a_server_that_trusts_its_clients_fails_under_odd_requests(start_mutant: StartMutant) -> None:
+    """S-24."""
+    server = start_mutant("numbers_are_trusted")
+    with pytest.raises(AssertionError, match="status 500"):
+        check_nothing_hurts(server, server.client(), 3_000)
