@@ -290,9 +290,8 @@ def test_every_key_survives(key: str, admin: Any, bucket: str) -> None:
     assert admin.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
     expected = sorted([key, "other"], key=str.encode)
     assert [row["Key"] for row in admin.list_objects_v2(Bucket=bucket)["Contents"]] == expected
-    admin.copy_object(
-        Bucket=bucket, Key=key + "x" if len(key) < 1000 else "x", CopySource={"Bucket": bucket, "Key": key}
-    )
+    admin.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": key})
+    assert admin.get_object(Bucket=bucket, Key="copy")["Body"].read() == key.encode()
     if key == "\x01":  # XML 1.0 has no way to write it, so no document can name it
         admin.delete_object(Bucket=bucket, Key=key)
     else:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.clients.conftest import tls_flags
 from tests.clients.drivers import AwsCli, Boto3Call
-from tests.clients.scenarios import ODD_KEY, PART_BYTES, RECENT_SCENARIOS, SCENARIOS, Scenario, multipart, objects
+from tests.clients.scenarios import ODD_KEY, PART_BYTES, RECENT_SCENARIOS, SCENARIOS, Scenario, objects
 from tests.clients.test_boto3 import IN_PARTS
 from tests.servers import RunningServer, boto_client
 
@@ -83,9 +83,8 @@ def test_files_are_read_side_by_side(client: Any, bucket: str) -> None:
         assert all(pool.map(is_right, list(bodies) * 20))
 
 
-@pytest.mark.parametrize("scenario", [objects, multipart], ids=lambda scenario: scenario.__name__)
-def test_aws_cli(scenario: Scenario, secure: RunningServer, certificate: Path, bucket: str, tmp_path: Path) -> None:
-    scenario(AwsCli(secure, tmp_path, ca_file=str(certificate)), bucket)
+def test_aws_cli(secure: RunningServer, certificate: Path, bucket: str, tmp_path: Path) -> None:
+    objects(AwsCli(secure, tmp_path, ca_file=str(certificate)), bucket)
 
 
 def test_aws_cli_transfers(secure: RunningServer, certificate: Path, bucket: str, tmp_path: Path) -> None:
