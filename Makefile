@@ -52,7 +52,7 @@ bench: $(VENV)/.dev ## Measure the server with a few sizes and operations
 
 .PHONY: test-deps
 test-deps: ## Install the programs that the client tests need (Debian; as root)
-	@sh tests/install-components.sh
+	@PYTHON="$(PYTHON)" sh tests/install-components.sh
 
 .PHONY: lock
 lock: ## Choose the packages' versions anew

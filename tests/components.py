@@ -17,6 +17,7 @@ import pytest
 
 MISSING = "component missing: "  # begins the reason of every such skip; the closing summary counts them
 NODE_MAJOR_MIN = 20  # what the AWS SDK asks for
+AWS_CLI = Path(__file__).parent.parent / ".tools" / "aws-cli" / "bin" / "aws"
 NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
 
 # Commands whose Debian package has another name.
@@ -29,6 +30,14 @@ def require(command: str) -> str:
     if path is None:
         _missing(command, f"make test-deps, or the package {_PACKAGES.get(command, command)} of your distribution")
     return path
+
+
+def require_aws_cli() -> str:
+    """The AWS CLI: the one that BLEEPSTORE_TEST_AWS names, that of `make test-deps`, or the first on the PATH."""
+    named = os.environ.get("BLEEPSTORE_TEST_AWS")
+    if named:
+        return named
+    return str(AWS_CLI) if AWS_CLI.is_file() else require("aws")
 
 
 def require_python(module: str, package: str | None = None) -> ModuleType:

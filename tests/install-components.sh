@@ -6,7 +6,6 @@ cd "$(dirname "$0")/.."
 
 # program package
 wanted="
-aws awscli
 chromium chromium
 node nodejs
 npm npm
@@ -37,6 +36,13 @@ if [ -n "$missing" ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
   apt-get install -q -y --no-install-recommends "$@"
+fi
+
+# The AWS CLI of today, in an environment of its own: it pins a botocore of its own. With awscrt it has every checksum.
+aws_cli=.tools/aws-cli
+if [ ! -x "$aws_cli/bin/aws" ]; then
+  "${PYTHON:-python3}" -m venv "$aws_cli"
+  "$aws_cli/bin/python" -m pip install --quiet --disable-pip-version-check 'awscli==1.46.3' 'botocore[crt]'
 fi
 
 # npm's own lock is newer than the packages only right after an installation.
