@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.clients.drivers import run
-from tests.components import require, require_node_module, require_path, require_python, require_root
+from tests.components import require, require_aws_cli, require_node_module, require_path, require_python, require_root
 from tests.servers import ROOT, RunningServer
 
 README = (ROOT / "README.md").read_text()
@@ -73,13 +73,13 @@ def test_every_client_that_is_named_is_run() -> None:
 
 
 def test_quick_start(fresh: RunningServer, environ: dict[str, str]) -> None:
-    require("aws")
+    environ["PATH"] = f"{Path(require_aws_cli()).parent}:{environ['PATH']}"
     script = _at(fresh, _fence(README.index("## Quick start"), skip=1))
     assert "cat.jpg" in shell(script, environ)
 
 
 def test_aws_cli(fresh: RunningServer, environ: dict[str, str], s3: Any) -> None:
-    require("aws")
+    environ["PATH"] = f"{Path(require_aws_cli()).parent}:{environ['PATH']}"
     s3.put_object(Bucket="photos", Key="cat.jpg", Body=b"miaow")
     url = shell(snippet(fresh, "AWS CLI"), environ).strip()
     with urllib.request.urlopen(url, timeout=10) as answer:
