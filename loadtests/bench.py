@@ -142,8 +142,8 @@ def _file_system(path: Path) -> str:
 
 def _table(results: Results, idle_mb: float | None) -> str:
     lines = [
-        f"{'':8}{'':>7}{'ops/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'server':>10}{'client':>9}{'PSS MB':>9}",
-        f"{'':8}{'':>7}{'':>10}{'':>9}{'':>9}{'':>9}{'':>8}{'µs/op':>10}{'µs/op':>9}{'':>9}",
+        f"{'':8}{'':>7}{'ops/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'server':>10}{'client':>9}{'PSS MB':>9}{'others':>8}",
+        f"{'':8}{'':>7}{'':>10}{'':>9}{'':>9}{'':>9}{'':>8}{'µs/op':>10}{'µs/op':>9}{'':>9}{'CPU %':>8}",
     ]
     for (operation, size), rounds in results.items():
         each = median_of(rounds)
@@ -151,6 +151,7 @@ def _table(results: Results, idle_mb: float | None) -> str:
         lines.append(
             f"{operation:8}{size:>7}{each.ops_per_s:>10,.0f}{_cell(moved, 9, 1)}{each.p50_ms:>9.2f}{each.p99_ms:>9.2f}"
             f"{each.errors:>8}{_cell(each.server_cpu_us, 10)}{each.client_cpu_us:>9.0f}{_cell(each.pss_mb, 9, 1)}"
+            f"{_cell(None if each.others_share is None else each.others_share * 100, 8)}"
         )
     return "\n".join(lines) + f"\n\nPSS before: {_cell(idle_mb, 0, 1)} MB. LIST: pages of {LIST_KEYS} keys."
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from loadtests.client import Load, Outcome
-from tests.process_tree import cpu_s, pss_bytes
+from tests.process_tree import cpu_s, machine_cpu_s, pss_bytes
 
 PATIENCE_S = 120.0
 
@@ -50,6 +50,7 @@ class Result:
     server_cpu_us: float | None  # of one request
     client_cpu_us: float
     pss_mb: float | None  # of the server's processes, afterwards
+    others_share: float | None  # of the processors' time that went to programs that are neither server nor client
 
 
 def measure(target: Target, job: Job, connections: int, processes: int, duration_s: float) -> tuple[Result, list[int]]:
@@ -58,8 +59,11 @@ def measure(target: Target, job: Job, connections: int, processes: int, duration
     Raises: RuntimeError, when a client process dies or hangs.
     """
     before_s = None if target.pid is None else cpu_s(target.pid)
+    busy_s, there_s = machine_cpu_s()
     outcomes = _run_clients(target, job, connections, processes, duration_s)
-    after_s = None if target.pid is None else cpu_s(target.pid)
+    busy_s, there_s = machine_cpu_s()[0] - busy_s, machine_cpu_s()[1] - there_s
+    server_s = None if before_s is None or target.pid is None else cpu_s(target.pid) - before_s
+    client_s = sum(outcome.cpu_s for outcome in outcomes)
     seconds = sorted(itertools.chain.from_iterable(outcome.seconds for outcome in outcomes))
     errors = sum(outcome.errors for outcome in outcomes)
     total = max(1, len(seconds) + errors)
@@ -71,9 +75,10 @@ def measure(target: Target, job: Job, connections: int, processes: int, duration
         ops_per_s=len(seconds) / elapsed_s,
         p50_ms=quantile(seconds, 0.50) * 1e3,
         p99_ms=quantile(seconds, 0.99) * 1e3,
-        server_cpu_us=None if before_s is None or after_s is None else (after_s - before_s) / total * 1e6,
-        client_cpu_us=sum(outcome.cpu_s for outcome in outcomes) / total * 1e6,
+        server_cpu_us=None if server_s is None else server_s / total * 1e6,
+        client_cpu_us=client_s / total * 1e6,
         pss_mb=None if target.pid is None else pss_bytes(target.pid) / 1e6,
+        others_share=None if server_s is None else max(0.0, busy_s - server_s - client_s) / there_s,
     )
     return result, [len(outcome.seconds) for outcome in outcomes]
 
@@ -95,6 +100,7 @@ def median_of(rounds: Sequence[Result]) -> Result:
         server_cpu_us=median("server_cpu_us"),
         client_cpu_us=median("client_cpu_us"),
         pss_mb=median("pss_mb"),
+        others_share=median("others_share"),
     )
 
 
