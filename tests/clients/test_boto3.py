@@ -9,28 +9,16 @@ import secrets
 import socket
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
 from botocore.exceptions import ClientError, WaiterError
 
 from tests.clients import DOMAIN
 from tests.clients.drivers import Boto3Call
-from tests.clients.scenarios import ODD_KEY, PART_BYTES, RECENT_SCENARIOS, SCENARIOS, Scenario
+from tests.clients.scenarios import ODD_KEY, RECENT_SCENARIOS, SCENARIOS, Scenario
 from tests.servers import RunningServer, boto_client
-
-IN_PARTS = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
-CHECKSUM_TYPES = [
-    ("CRC32", "COMPOSITE"),
-    ("CRC32", "FULL_OBJECT"),
-    ("CRC32C", "COMPOSITE"),
-    ("CRC32C", "FULL_OBJECT"),
-    ("CRC64NVME", "FULL_OBJECT"),
-    ("SHA1", "COMPOSITE"),
-    ("SHA256", "COMPOSITE"),
-]
 
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *RECENT_SCENARIOS], ids=lambda scenario: scenario.__name__)
@@ -38,75 +26,49 @@ def test_scenario(scenario: Scenario, admin: Any, bucket: str) -> None:
     scenario(Boto3Call(admin), bucket)
 
 
-# -- Transfers
+# -- Settings, strangers
 
 
-def test_files_travel_in_parts_by_several_threads(admin: Any, bucket: str, tmp_path: Path) -> None:
-    body = secrets.token_bytes(4 * PART_BYTES + 12_345)
-    (tmp_path / "sent").write_bytes(body)
-    seen: list[int] = []
-    extra = {"ContentType": "text/x", "Metadata": {"a": "1"}}
-    admin.upload_file(str(tmp_path / "sent"), bucket, ODD_KEY, ExtraArgs=extra, Config=IN_PARTS, Callback=seen.append)
-    assert sum(seen) == len(body)
-    head = admin.head_object(Bucket=bucket, Key=ODD_KEY)
-    assert (head["ContentLength"], head["ContentType"], head["Metadata"]) == (len(body), "text/x", {"a": "1"})
-    assert head["ETag"].endswith('-5"')
-    admin.download_file(bucket, ODD_KEY, str(tmp_path / "received"), Config=IN_PARTS)
-    assert (tmp_path / "received").read_bytes() == body
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"},
+        {"s3": {"payload_signing_enabled": True}},
+        {"s3": {"payload_signing_enabled": False}},
+        {"retries": {"mode": "standard"}, "tcp_keepalive": True},
+        {"disable_request_compression": True, "inject_host_prefix": False},
+    ],
+    ids=repr,
+)
+def test_settings_of_the_client(options: dict[str, Any], service: RunningServer, bucket: str) -> None:
+    client = service.client(**options)
+    body = secrets.token_bytes(100_000)
+    client.put_object(Bucket=bucket, Key=ODD_KEY, Body=body)
+    client.upload_fileobj(io.BytesIO(body), bucket, "file")
+    for key in (ODD_KEY, "file"):
+        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+    doomed = {"Objects": [{"Key": key} for key in (ODD_KEY, "file")]}
+    assert len(client.delete_objects(Bucket=bucket, Delete=doomed)["Deleted"]) == 2
 
 
-def test_what_has_no_length_travels_too(admin: Any, bucket: str) -> None:
-    class Pipe(io.RawIOBase):
-        def __init__(self, content: bytes) -> None:
-            self._content = io.BytesIO(content)
-
-        def readable(self) -> bool:
-            return True
-
-        def read(self, size: int = -1) -> bytes:
-            return self._content.read(size)
-
-    body = secrets.token_bytes(PART_BYTES + 1)
-    admin.upload_fileobj(Pipe(body), bucket, "k", Config=IN_PARTS)
-    received = io.BytesIO()
-    admin.download_fileobj(bucket, "k", received, Config=IN_PARTS)
-    assert received.getvalue() == body
+def test_strangers_read_what_is_public(service: RunningServer, admin: Any, bucket: str) -> None:
+    stranger = service.client(signature_version=UNSIGNED)
+    admin.put_object(Bucket=bucket, Key="public", Body=b"x", ACL="public-read")
+    admin.put_object(Bucket=bucket, Key="private", Body=b"x")
+    assert stranger.get_object(Bucket=bucket, Key="public")["Body"].read() == b"x"
+    for call, options in (
+        (stranger.get_object, {"Key": "private"}),
+        (stranger.get_object, {"Key": "absent"}),
+        (stranger.put_object, {"Key": "public", "Body": b"y"}),
+        (stranger.list_objects_v2, {}),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            call(Bucket=bucket, **options)
 
 
-def test_a_managed_copy_goes_part_by_part(admin: Any, bucket: str) -> None:
-    body = secrets.token_bytes(2 * PART_BYTES + 7)
-    admin.upload_fileobj(io.BytesIO(body), bucket, ODD_KEY, Config=IN_PARTS)
-    admin.copy({"Bucket": bucket, "Key": ODD_KEY}, bucket, "copy", Config=IN_PARTS)
-    found = admin.get_object(Bucket=bucket, Key="copy")
-    assert found["ETag"].endswith('-3"')
-    assert found["Body"].read() == body
-
-
-@pytest.mark.parametrize(("algorithm", "kind"), CHECKSUM_TYPES)
-def test_checksums_of_parts_make_the_objects(algorithm: str, kind: str, admin: Any, bucket: str) -> None:
-    field, where = f"Checksum{algorithm}", {"Bucket": bucket, "Key": "k"}
-    bodies = [secrets.token_bytes(PART_BYTES), secrets.token_bytes(1000)]
-    made = admin.create_multipart_upload(**where, ChecksumAlgorithm=algorithm, ChecksumType=kind)
-    assert (made["ChecksumAlgorithm"], made["ChecksumType"]) == (algorithm, kind)
-    upload = where | {"UploadId": made["UploadId"]}
-    parts = []
-    for number, body in enumerate(bodies, 1):
-        part = admin.upload_part(**upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm)
-        parts.append({"PartNumber": number, "ETag": part["ETag"], field: part[field]})
-    listed = admin.list_parts(**upload)
-    assert [part[field] for part in listed["Parts"]] == [part[field] for part in parts]
-    done = admin.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, ChecksumType=kind)
-    assert done["ChecksumType"] == kind
-    assert done[field].endswith("-2") == (kind == "COMPOSITE")
-    found = admin.get_object(**where, ChecksumMode="ENABLED")
-    assert (found[field], found["ChecksumType"]) == (done[field], kind)
-    assert found["Body"].read() == b"".join(bodies)  # boto3 compares a whole object's checksum here
-    if kind == "FULL_OBJECT":
-        plain = admin.put_object(Bucket=bucket, Key="plain", Body=b"".join(bodies), ChecksumAlgorithm=algorithm)
-        assert plain[field] == done[field]
-    second = admin.get_object(**where, PartNumber=2, ChecksumMode="ENABLED")
-    assert (second["Body"].read(), second[field]) == (bodies[1], parts[1][field])
-    admin.download_fileobj(bucket, "k", io.BytesIO(), Config=IN_PARTS)  # by ranges, which bear no checksum
+def test_signatures_of_version_2_are_refused_by_name(service: RunningServer) -> None:
+    with pytest.raises(ClientError, match="AWS4-HMAC-SHA256"):
+        service.client(signature_version="s3").list_buckets()
 
 
 # -- Paginators, waiters, resources

@@ -17,7 +17,7 @@ import pytest
 from tests.clients.conftest import tls_flags
 from tests.clients.drivers import AwsCli, Boto3Call
 from tests.clients.scenarios import ODD_KEY, PART_BYTES, RECENT_SCENARIOS, SCENARIOS, Scenario, objects
-from tests.clients.test_boto3 import IN_PARTS
+from tests.clients.test_boto3_transfers import IN_PARTS
 from tests.servers import RunningServer, boto_client
 
 
