@@ -15,18 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from app.auth import access, chunked, claims, sigv4
 from app.auth.payload_mode import HEADER, read_mode
-from app.core import objects
+from app.core import intake, objects
 from app.domain.errors import IncompleteBody, PreconditionFailed
 from app.domain.names import canonical_id
 from app.domain.types import Principal
 from app.metadata.sql.sqlite import SqliteStore
-from app.s3 import body, pipeline, target
+from app.s3 import body, pipeline, target, xml
 from app.s3.request import Query, Target
-from app.s3.views import common, listing
+from app.s3.views import common, copy, listing
 from app.s3.xml import read, tree
 from app.server import body as wire
 
@@ -70,6 +70,11 @@ def signatures_never_expire() -> None:
     _put(claims, SKEW_MAX_S=1 << 40, _check_validity=lambda *_: None)
 
 
+def unsigned_headers_count() -> None:
+    """A header need not be among the signed ones."""
+    _put(sigv4, _check_signed=lambda *_: None)
+
+
 def strangers_may() -> None:
     """Callers are known, and nobody asks what they may do."""
     _put(pipeline, authorise=pipeline._require_version)
@@ -105,6 +110,12 @@ def documents_follow_references() -> None:
         return parse(document, *rest)
 
     _put(read, parse=parse_twice)
+
+
+def documents_may_be_long() -> None:
+    """S-04: nobody bounds them, neither who receives nor who parses."""
+    for module in (xml, read):
+        _put(module, CONFIGURATION_MAX_BYTES=1 << 40, DELETE_MAX_BYTES=1 << 40, COMPLETE_MAX_BYTES=1 << 40)
 
 
 # -- Whatever is sent (S-24) -------------------------------------------------------------------------------------
@@ -145,6 +156,10 @@ def keys_are_composed() -> None:
 
 def keys_are_decoded_twice() -> None:
     _with_keys_by(unquote)
+
+
+def copy_sources_are_decoded_twice() -> None:
+    _put(copy, unquote_to_bytes=lambda text: unquote_to_bytes(unquote_to_bytes(text)))
 
 
 def objects_are_written_by_their_key() -> None:
@@ -203,6 +218,11 @@ def aws_chunks_need_no_end() -> None:
     _put(chunked.ChunkedDecoder, finish=lambda self: self._trailers)
 
 
+def digests_are_not_compared() -> None:
+    """R-10."""
+    _put(intake, verify=lambda *_: None)
+
+
 # -- Requests at the same time (R-21 to R-24) --------------------------------------------------------------------
 
 
@@ -258,19 +278,23 @@ FAULTS: dict[str, Callable[[], None]] = {
         any_signature_will_do,
         scopes_are_not_compared,
         signatures_never_expire,
+        unsigned_headers_count,
         strangers_may,
         bucket_owners_may_all,
         documents_follow_references,
+        documents_may_be_long,
         numbers_are_trusted,
         dots_are_resolved,
         slashes_are_merged,
         keys_are_composed,
         keys_are_decoded_twice,
+        copy_sources_are_decoded_twice,
         objects_are_written_by_their_key,
         short_bodies_end_quietly,
         bodies_are_not_counted,
         chunked_bodies_end_quietly,
         aws_chunks_need_no_end,
+        digests_are_not_compared,
         conditions_are_looked_at_first,
         completes_are_not_fenced,
         reads_are_remembered,

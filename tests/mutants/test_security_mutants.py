@@ -14,6 +14,12 @@ from tests.security.document_check import bait, check_hostile_documents
 from tests.security.flaws import FLAWS
 from tests.security.fuzz import check_nothing_hurts
 from tests.security.name_check import check_keys_are_opaque, check_no_path_is_made_of_a_key
+from tests.security.odd_names import escaped
+from tests.security.test_names_elsewhere import check_copy_sources, store_odd_keys
+from tests.security.test_sizes import check_bounds, long_documents
+from tests.security.test_spellings import check_spellings, store_spelled
+from tests.security.test_unsigned_headers import check_unsigned_headers
+from tests.signing import Sign, presign, sign
 
 # Every kind of route and of flaw, not each with each.
 SOME_RULES = tuple(
@@ -86,3 +92,36 @@ def test_a_server_that_trusts_its_clients_fails_under_odd_requests(start_mutant:
     server = start_mutant("numbers_are_trusted")
     with pytest.raises(AssertionError, match="status 500"):
         check_nothing_hurts(server, server.client(), 3_000)
+
+
+@pytest.mark.parametrize("by", [sign, presign])
+def test_a_server_that_hears_unsigned_headers_is_found(start_mutant: StartMutant, by: Sign) -> None:
+    """S-02."""
+    server = start_mutant("unsigned_headers_count")
+    with pytest.raises(AssertionError, match="x-amz"):
+        check_unsigned_headers(make_scene(server, server.client()), by)
+
+
+def test_a_server_without_bounds_is_found(start_mutant: StartMutant) -> None:
+    """S-04."""
+    server = start_mutant("documents_may_be_long")
+    scene = make_scene(server, server.client())
+    with pytest.raises(AssertionError, match="10 MiB"):
+        check_bounds(server, list(long_documents(scene)), scene)
+
+
+def test_a_copy_source_decoded_twice_is_found(start_mutant: StartMutant) -> None:
+    """S-06."""
+    server = start_mutant("copy_sources_are_decoded_twice")
+    client = server.client()
+    with pytest.raises(AssertionError, match="%"):
+        check_copy_sources(client, make_scene(server, client), store_odd_keys(server, client), escaped)
+
+
+@pytest.mark.parametrize("mutant", ["keys_are_decoded_twice", "dots_are_resolved"])
+def test_two_readings_of_one_target_are_found(start_mutant: StartMutant, mutant: str) -> None:
+    """S-07."""
+    server = start_mutant(mutant)
+    client = server.client()
+    with pytest.raises(AssertionError, match="another key's bytes|404"):
+        check_spellings(make_scene(server, client), store_spelled(server, client), sign)

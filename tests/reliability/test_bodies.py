@@ -1,4 +1,7 @@
-"""R-10 over HTTP: a body that is not what its request says of it is refused by name, and nothing of it stays."""
+"""R-10 over HTTP: a body that is not what its request says of it is refused by name, and nothing of it stays.
+
+Seen to fail: tests/mutants/test_body_mutants.py.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tests.conftest import StartServer
 from tests.inventory import blob_files, inventory
 from tests.reliability.wrong_bodies import BODY, TABLE, Row
 from tests.server.wire import Answer, Wire
+from tests.servers import RunningServer
 from tests.signing import Draft, Keys, sign
 
 
@@ -21,6 +25,10 @@ from tests.signing import Draft, Keys, sign
 def test_a_body_that_is_not_what_it_is_said_to_be_is_refused(start_server: StartServer, inline_max_bytes: int) -> None:
     """R-10: 100 % with the right error, as an object and as a part; what was there stays."""
     server = start_server("--storage.inline_max_bytes", str(inline_max_bytes), workers=2)
+    check_wrong_bodies(server)
+
+
+def check_wrong_bodies(server: RunningServer) -> None:
     client, keys = server.client(), Keys(server.access_key, server.secret_key)
     bucket, targets = _place(client)
     before, blobs = inventory(client), blob_files(server.data_dir)

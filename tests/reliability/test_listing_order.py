@@ -19,7 +19,7 @@ from tests.signing import Draft, Keys, sign
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 KEYS = 5_000
 QUESTIONS = 48
-COUNTS = (QUESTIONS, pytest.param(2_000, marks=pytest.mark.nightly))
+COUNTS = (QUESTIONS, pytest.param(1_000, marks=pytest.mark.nightly))
 VERSIONED_KEYS = 800
 ROUNDS = 4
 PAGES_MAX = 25  # of one listing; small pages are read this far

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from app.s3.adapter import SERVICE_PATHS
 from app.s3.routing import Rule
 from app.s3.views import unconfigured
 from tests.security.auth_matrix import MODES, RULES, Mode, Scene, draft_of, wire_of
@@ -124,8 +125,10 @@ class Fuzzer:
     def _other_key(self, draft: Draft, rule: Rule) -> Draft:
         path, mark, query = draft.target.partition("?")
         bucket, name = self._scene.bucket, self._dice.choice(KEYS)
+        # The service's own answers have no request id.
+        other = "/" if f"/{name}" in SERVICE_PATHS else f"/{quote(name, safe='')}"
         path = self._dice.choice((
-            f"/{bucket}/{quote(name, safe='/')}", f"/{bucket}/{self._dice.choice(NO_NAMES)}", f"/{quote(name, safe='')}", path + "/", path[:-1] or "/",
+            f"/{bucket}/{quote(name, safe='/')}", f"/{bucket}/{self._dice.choice(NO_NAMES)}", other, path + "/", path[:-1] or "/",
             f"/{bucket}", "/", f"//{bucket}", f"/{bucket}/{self._raw_text()}",
         ))  # fmt: skip
         return draft.copy(target=path + mark + query)
