@@ -284,4 +284,5 @@ def test_tiny_chunks_and_tiny_feeds_cost_in_proportion(feed_bytes: int) -> None:
             plain.feed(encoded[at : at + feed_bytes])
         return time.process_time() - begin
 
-    assert cost_s(20_000) < 20 * max(cost_s(2_000), 0.002)
+    # The least of three: what else the machine does is no cost of the decoder.
+    assert min(cost_s(20_000) for _ in range(3)) < 20 * max(min(cost_s(2_000) for _ in range(3)), 0.002)
