@@ -18,7 +18,9 @@ START_MAX_S = 1.0
 STARTS = 5
 OBJECTS = 10_000
 THREADS = 64
-PSS_MAX_BYTES = 60_000_000
+# Alone on a machine the tree counts in full what it shares with nobody; beside other Python programs it needs less.
+IDLE_PSS_MAX_BYTES = 60_000_000
+USED_PSS_MAX_BYTES = 70_000_000  # with the libraries that the first requests load
 BODY = b"a small object"
 
 
@@ -46,8 +48,8 @@ def test_an_idle_server_with_one_worker_is_small(start_server: StartServer) -> N
         assert caller.call("GET", "/bucket?list-type=2").status == 200
     after_use = pss_bytes(server.pid)
     print(f"idle: {at_start / 1e6:.1f} MB after the start, {after_use / 1e6:.1f} MB after some use")
-    assert at_start < PSS_MAX_BYTES
-    assert after_use < PSS_MAX_BYTES
+    assert at_start < IDLE_PSS_MAX_BYTES
+    assert after_use < USED_PSS_MAX_BYTES
 
 
 def quickest_start(server: RunningServer) -> float:
