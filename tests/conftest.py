@@ -17,6 +17,10 @@ settings.register_profile("default", deadline=None, max_examples=100, suppress_h
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=2_000)
 settings.load_profile(os.environ.get("BLEEPSTORE_TEST_PROFILE", "default"))
 
+# Where these say "CI", pytest shows whole differences, and takes hours for that of two large bodies.
+for variable in ("CI", "BUILD_NUMBER"):
+    os.environ.pop(variable, None)
+
 StartServer = Callable[..., RunningServer]
 
 
