@@ -10,8 +10,8 @@ from app.core.store import Store
 from app.domain import multipart
 from app.domain.errors import BlobMissing, InternalError
 from app.domain.types import Body, FileSpan, Manifest, Part, Version
+from app.storage.base import CHUNK_MAX_BYTES
 
-CHUNK_MAX_BYTES = 1 << 20
 PARTS_PAGE = 100  # part rows read ahead while a large object is sent
 
 

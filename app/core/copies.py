@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app import runtime
-from app.core.content import CHUNK_MAX_BYTES, chunks, open_content
+from app.core.content import chunks, open_content
 from app.core.objects import NewObject, Stored, publish
 from app.core.store import COPY_MAX_BYTES, Store
 from app.domain.digests import Digests
 from app.domain.errors import InvalidRequest
 from app.domain.payload import Expected
 from app.domain.types import Checksum, Condition, Version
+from app.storage.base import CHUNK_MAX_BYTES
 
 
 def copy_object(

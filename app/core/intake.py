@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from app import runtime
 from app.core.store import Store
-from app.domain.digests import Digests
+from app.domain.digests import DEFAULT_ALGORITHM, Digests
 from app.domain.errors import EntityTooLarge
 from app.domain.payload import Payload, verify
 from app.domain.types import BlobRef, Checksum, Content
 from app.storage.base import BlobWriter
 
 PIECE_MAX_BYTES = 1 << 20
-DEFAULT_ALGORITHM = "CRC64NVME"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ PART_MIN_BYTES = 5 << 20
 PART_MAX_BYTES = 5 << 30
 SINGLE_PUT_MAX_BYTES = 5 << 30
 COPY_MAX_BYTES = 5 << 30
-PART_NUMBER_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,14 +234,6 @@ class UnresolvableGrantByEmailAddress(S3Error):
     )
 
 
-class XAmzContentChecksumMismatch(S3Error):
-    code, status, default = (
-        "XAmzContentChecksumMismatch",
-        400,
-        "The provided checksum header does not match what was computed.",
-    )
-
-
 class XAmzContentSHA256Mismatch(S3Error):
     code, status, default = (
         "XAmzContentSHA256Mismatch",

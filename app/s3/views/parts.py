@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.core.store import PART_NUMBER_MAX
 from app.domain.errors import InvalidArgument
+from app.domain.multipart import PART_NUMBER_MAX
 
 NUMBER_MAX = 2_147_483_647
 
