@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.observe.metrics import Metrics, NoMetrics
     from app.s3.adapter import S3Flask
     from app.s3.pipeline import Outcome, Recorder
+    from app.s3.short_way import ShortWay
 
 DEFAULT_REGION = "us-east-1"
 
@@ -47,8 +48,9 @@ def build_store(config: Config) -> Store:
 class Lifecycle:
     """What a process opens after it was forked, and what a start has to put right before. Found as `app.extensions["bleepstore"]`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, short_way: ShortWay | None = None) -> None:
         self.store = store
+        self.short_way = short_way  # for a server that can answer hot requests without WSGI
 
     def open(self) -> None:
         """Open both engines and let this process take its turn at the sweep. In a worker, after fork."""
@@ -76,6 +78,7 @@ def create_app(config: Config) -> S3Flask:
     from app.s3.adapter import S3Flask
     from app.s3.pipeline import Pipeline, Settings
     from app.s3.routing import Router
+    from app.s3.short_way import ShortWay
     from app.s3.views import BLUEPRINTS
 
     store = build_store(config)
@@ -93,7 +96,7 @@ def create_app(config: Config) -> S3Flask:
     checks = {"metadata": store.metadata.check, "storage": store.storage.check}
     is_watched = config.observability.health_check
     application.register_blueprint(service_blueprint(health.HealthChecks(checks) if is_watched else None, counters))
-    application.extensions["bleepstore"] = Lifecycle(store)
+    application.extensions["bleepstore"] = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None)
     return application
 
 

@@ -76,6 +76,7 @@ class Server:
     max_object_size_bytes: int = setting(
         OBJECT_SIZE_MAX_BYTES, Size(1, OBJECT_SIZE_MAX_BYTES), "largest object that is accepted"
     )
+    short_way: bool = setting(True, Flag(), "answer GET, HEAD, PUT and DELETE of objects without Flask; false: slower")
     tls: Tls = Tls()
     limits: ServerLimits = ServerLimits()
 

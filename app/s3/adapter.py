@@ -6,22 +6,17 @@ the same function: environ -> Incoming -> pipeline -> WSGI body. Service paths a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flask
 from werkzeug.routing import BaseConverter, Rule as FlaskRule
 
-from app.core import content
-from app.domain.types import Body, FileSpan
 from app.s3.blueprint import S3Blueprint
 from app.s3.pipeline import Incoming, Pipeline
 from app.s3.request import Headers, S3Response
-
-# An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
-SERVICE_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
-SERVICE_PREFIX = "/.bleepstore/"
+from app.s3.sending import SentBody, start_line
+from app.s3.service_paths import is_service
 
 _S3_ENDPOINT = "s3"
 _S3_RULE = FlaskRule("/", endpoint=_S3_ENDPOINT)
@@ -71,15 +66,13 @@ class S3Flask(flask.Flask):
         return super().create_url_adapter(request)
 
     def is_service(self, environ: dict[str, Any]) -> bool:
-        path = environ["bleepstore.target"].partition("?")[0]
-        if path.startswith(SERVICE_PREFIX):
-            return True
-        if path not in SERVICE_PATHS or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return False
-        if "HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ.get("QUERY_STRING", ""):
-            return False
-        host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0].lower()
-        return not any(host.endswith("." + domain) for domain in self._domains)
+        return is_service(
+            environ["REQUEST_METHOD"],
+            environ["bleepstore.target"].partition("?")[0],
+            is_signed="HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ.get("QUERY_STRING", ""),
+            host=environ.get("HTTP_HOST", ""),
+            domains=self._domains,
+        )
 
 
 def _view(pipeline: Pipeline) -> Callable[[], flask.typing.ResponseReturnValue]:
@@ -107,38 +100,5 @@ class _WsgiResponse(flask.Response):
         self._finish = finish
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answer = self._answer
-        headers = list(answer.headers)
-        if answer.content_length is not None and answer.status not in (204, 304):
-            headers.append(("Content-Length", str(answer.content_length)))
-        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
-        return _SentBody(answer.body, self._finish)
-
-
-class _SentBody:
-    """Iterates a body and reports its end once. A server that knows `span` may send the file itself and set `sent`."""
-
-    def __init__(self, body: Body, finish: Callable[[int], None]) -> None:
-        self._body = body
-        self._finish: Callable[[int], None] | None = finish
-        self.span = body if isinstance(body, FileSpan) else None
-        self.sent = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        body = self._body
-        if not isinstance(body, bytes):
-            # Who reads the body closes it at its end. A descriptor closed twice may be another request's by then.
-            body = self._body = content.chunks(body)
-        for chunk in (body,) if isinstance(body, bytes) else body:
-            if chunk:
-                yield chunk
-                self.sent += len(chunk)
-
-    def close(self) -> None:
-        if self._finish is None:
-            return
-        finish, self._finish = self._finish, None
-        try:
-            content.close(self._body)
-        finally:
-            finish(self.sent)
+        start_response(*start_line(self._answer))
+        return SentBody(self._answer.body, self._finish)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.auth import access
 from app.auth.sigv4 import Authenticated
@@ -67,6 +67,14 @@ class Incoming:
     is_secure: bool
 
 
+class Routed(NamedTuple):
+    """One parse of a request, and the rule it leads to."""
+
+    target: Target
+    query: Query
+    rule: Rule
+
+
 @dataclass(slots=True)
 class Outcome:
     """What is known of a request when it ends; `record` gets it once the last byte is sent or given up."""
@@ -120,11 +128,25 @@ class Pipeline:
         self._settings = settings
         self._record = record
 
-    def handle(self, incoming: Incoming) -> tuple[S3Response, Callable[[int], None]]:
-        """The answer, and what is to be called with the number of body bytes sent when sending has ended."""
+    def route(self, incoming: Incoming) -> Routed | None:
+        """Where a request goes that names an object, and has a rule; None for all others. Decides nothing."""
+        headers = incoming.headers
+        try:
+            target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
+            if target.key is None:
+                return None
+            return Routed(target, query, self.router.match(incoming.method, target, query, headers))
+        except S3Error:
+            return None
+
+    def handle(self, incoming: Incoming, routed: Routed | None = None) -> tuple[S3Response, Callable[[int], None]]:
+        """The answer, and what is to be called with the number of body bytes sent when sending has ended.
+
+        `routed` is what `route` gave for this request, where it was asked.
+        """
         outcome = Outcome(new_request_id(), incoming.method, remote_address=incoming.remote_address)
         try:
-            response = self._answer(incoming, outcome)
+            response = self._answer(incoming, outcome, routed)
         except S3Error as error:
             response = self._refusal(error, incoming, outcome)
         except Exception:
@@ -139,14 +161,20 @@ class Pipeline:
 
         return response, finish
 
-    def _answer(self, incoming: Incoming, outcome: Outcome) -> S3Response:
+    def _answer(self, incoming: Incoming, outcome: Outcome, routed: Routed | None) -> S3Response:
         headers = incoming.headers
-        target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
-        outcome.bucket, outcome.key = target.bucket or "", target.key or ""
-        if incoming.method == "OPTIONS":
-            raise preflight.refusal(headers)
-        # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
-        rule, no_rule = self._match(incoming.method, target, query, headers)
+        rule: Rule | None
+        no_rule: S3Error | None = None
+        if routed is not None:
+            target, query, rule = routed
+            outcome.bucket, outcome.key = target.bucket or "", target.key or ""
+        else:
+            target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
+            outcome.bucket, outcome.key = target.bucket or "", target.key or ""
+            if incoming.method == "OPTIONS":
+                raise preflight.refusal(headers)
+            # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
+            rule, no_rule = self._match(incoming.method, target, query, headers)
         authenticated = self._authenticator.authenticate(
             incoming.method, target.raw_path, target.raw_query, list(headers)
         )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import logging
 import resource
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import gevent
-
-from app.server.connection import Connection
+from app.server.connection import READABLE, Connection
 from app.server.environ import base_environ
 from app.server.limits import WireLimits
 from app.server.service import Service
 
 FULL_PAUSE_S = 0.1  # a full worker looks again after so long
+YIELD_PAUSE_S = 0.001  # a worker that holds more than another one lets that one go first …
+YIELDS_MAX = 5  # … so often; it may be stuck
 BACKLOG_TAKEN_MAX = 256  # connections that a stopping worker still takes from the backlog
 DESCRIPTORS_KEPT = 96  # left to files, databases and logs
 DESCRIPTORS_PER_CONNECTION = 2  # a socket, and the file that is sent through it
@@ -26,42 +27,67 @@ _log = logging.getLogger("bleepstore.server")
 
 
 class Acceptor:
-    """One listener's greenlet. `sock` is a gevent socket."""
+    """One listener, watched by the loop. `sock` is a gevent socket. `is_ahead`: whether another worker should go first."""
 
-    def __init__(self, sock: Any, service: Service, *, is_multiprocess: bool) -> None:
+    def __init__(
+        self, sock: Any, service: Service, is_ahead: Callable[[], bool] | None, *, is_multiprocess: bool
+    ) -> None:
         self._sock = sock
         self._service = service
+        self._is_ahead = is_ahead
+        self._yields = 0
+        self._is_exhausted = False  # the last look found no descriptor or memory for a connection
         name, port = _server_name(sock)
         self._base_environ = base_environ(
             name, port, is_secure=service.tls is not None, is_multiprocess=is_multiprocess
         )
-        self._greenlet: gevent.Greenlet | None = None
+        self._watcher = service.loop.io(sock.fileno(), READABLE)
+        self._pause = service.loop.timer(YIELD_PAUSE_S)
 
     def start(self) -> None:
-        self._sock.settimeout(None)
-        self._greenlet = gevent.spawn(self._run)
+        self._sock.settimeout(0.0)
+        self._watcher.start(self._on_readable)
 
     def stop(self) -> None:
         """Take what is in the backlog, for closing would reset it, and close."""
-        if self._greenlet is not None:
-            self._greenlet.kill()
-        self._sock.settimeout(0.0)
+        for watcher in (self._watcher, self._pause):
+            watcher.stop()
+            watcher.close()
         for _ in range(BACKLOG_TAKEN_MAX):
             if not self._accept_one():
                 break
         self._sock.close()
 
-    def _run(self) -> None:
-        while True:
-            # After each one the others get their turn: this worker's new connection, and the other workers.
-            gevent.sleep(0 if self._service.make_room() and self._accept_one() else FULL_PAUSE_S)
+    def _on_readable(self) -> None:
+        """Take one connection: after each the others get their turn, its own requests and the other workers."""
+        if not self._service.make_room():
+            self._look_again(FULL_PAUSE_S)
+        elif self._yields < YIELDS_MAX and self._is_ahead is not None and self._is_ahead():
+            self._yields += 1
+            self._look_again(YIELD_PAUSE_S)
+        else:
+            self._yields = 0
+            if not self._accept_one() and self._is_exhausted:
+                self._look_again(FULL_PAUSE_S)
+
+    def _look_again(self, after_s: float) -> None:
+        self._watcher.stop()
+        self._pause.close()
+        self._pause = self._service.loop.timer(after_s)
+        self._pause.start(self._resume)
+
+    def _resume(self) -> None:
+        """The backlog is looked at again; where another worker has emptied it, nothing is readable."""
+        self._watcher.start(self._on_readable)
 
     def _accept_one(self) -> bool:
-        """Whether a connection was taken. Waits for one unless the listener is set not to."""
+        """Whether a connection was taken."""
+        self._is_exhausted = False
         try:
             sock, address = self._sock.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
+                self._is_exhausted = True
                 _log.warning("accept.exhausted", extra={"error": errno.errorcode.get(error.errno or 0, "?")})
             return error.errno == errno.ECONNABORTED
         Connection(sock, address, self._base_environ, self._service).start()

@@ -28,12 +28,12 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Wire:
     """`environ["bleepstore.body"]`. `length` is the Content-Length, None where there is none."""
 
-    def __init__(self, transport: Transport, head: RequestHead, limits: WireLimits, send_pace: Pace) -> None:
+    def __init__(self, transport: Transport, head: RequestHead, limits: WireLimits) -> None:
         self.length = head.content_length
         self.is_chunked = head.is_chunked
         self._source = _Source(transport, limits)
         self._transport = transport
-        self._send_pace = send_pace
+        self._limits = limits
         self._rest = head.content_length or 0  # bytes of a sized body that were not received yet
         self._chunks = _Chunks(self._source) if head.is_chunked else None
         self._failure: S3Error | None = None
@@ -89,7 +89,28 @@ class Wire:
         self.awaits_continue = False
         # A client that has sent some of its body does not wait for us (RFC 9110 section 10.1.1).
         if self._transport.buffered == 0:
-            self._transport.send(_CONTINUE, self._send_pace)
+            self._transport.send(_CONTINUE, self._limits.send_pace())
+
+
+class NoBody:
+    """The wire of a request without a body: neither a length nor chunks. One for all, for there is nothing to it."""
+
+    length = None
+    is_chunked = False
+    is_consumed = True
+    awaits_continue = False
+
+    def receive(self, max_bytes: int) -> bytes:
+        return b""
+
+    def can_be_finished(self, rest_max_bytes: int) -> bool:
+        return True
+
+    def drop_rest(self) -> None:
+        return
+
+
+NO_BODY = NoBody()
 
 
 class _Source:
@@ -185,7 +206,7 @@ class _Chunks:
 class WireFile(io.RawIOBase):
     """`wsgi.input` over a wire, for applications that know nothing of it."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire | NoBody) -> None:
         super().__init__()
         self._wire = wire
 

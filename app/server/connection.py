@@ -1,27 +1,37 @@
 """One client's connection: head, application, response, and again while both sides want to.
 
-A greenlet runs `Connection.run`. Nothing here knows S3; what is refused here is refused in S3's words (app.server.refusals).
+Between requests nobody waits here: the loop calls `_on_readable` when bytes come, and that receives and starts the
+request at once in a runner. Ordinary code from there on, which may wait; most requests do not, and are answered before the
+callback returns. Requests of one connection are answered in order, one in each turn of the loop.
+
+Over TLS a runner stays with the connection: what the kernel has to read says little about what TLS has.
+
+Nothing here knows S3; what is refused here is refused in S3's words (app.server.refusals).
 """
 
 from __future__ import annotations
 
 import logging
-import ssl
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.socket import MSG_PEEK
+from greenlet import getcurrent, greenlet
 
 from app.domain.errors import BadRequest, InternalError, RequestTimeout, S3Error
-from app.server.body import Wire
+from app.s3.pipeline import Incoming
+from app.server.body import NO_BODY, NoBody, Wire
 from app.server.environ import make_environ
-from app.server.head import RequestHead, check_arriving, parse_head, refused_request
-from app.server.pace import Pace, TooSlow
+from app.server.head import HeadReader, RequestHead, check_arriving, refused_request
+from app.server.pace import TooSlow
 from app.server.refusals import render_refusal
 from app.server.response import Response
 from app.server.service import Service
-from app.server.transport import TURN_S, Disconnected, TimedOut, Transport
+from app.server.transport import HEAD_RECEIVE_BYTES, TURN_S, Disconnected, TimedOut, Transport
+
+HOT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+READABLE = 1  # of gevent's watchers
 
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS client's first record
 
@@ -29,43 +39,135 @@ _log = logging.getLogger("bleepstore.server")
 
 
 class Connection:
-    """`base_environ` is the listener's; `address` the client's, as accept gave it."""
+    """`base_environ` is the listener's; `address` the client's, as accept gave it.
 
-    __slots__ = ("_base_environ", "_greenlet", "_peer", "_service", "_sock", "_transport", "requests_served")
+    `idle_since` is the monotonic time since which no request is under way; None while one is.
+    """
+
+    __slots__ = (
+        "_base_environ",
+        "_heads",
+        "_peer",
+        "_receive",
+        "_runner",
+        "_service",
+        "_sock",
+        "_transport",
+        "_watcher",
+        "idle_since",
+        "requests_served",
+    )
 
     def __init__(self, sock: Any, address: Any, base_environ: dict[str, Any], service: Service) -> None:
         self._sock = sock
+        self._receive = sock._sock.recv  # the kernel's, which never waits; gevent's is for runners
         self._peer = (str(address[0]), str(address[1])) if isinstance(address, tuple) else ("", "")
         self._base_environ = base_environ
         self._service = service
         self._transport = Transport(sock, is_secure=False)
-        self._greenlet: gevent.Greenlet | None = None
+        self._heads = HeadReader(service.limits)
+        self._watcher: Any = None
+        self._runner: greenlet | None = None
+        self.idle_since: float | None = monotonic()
         self.requests_served = 0
 
     def start(self) -> None:
-        self._service.enter(self)
-        self._greenlet = gevent.spawn(self.run)
+        """In a callback of the loop."""
+        service = self._service
+        service.enter(self)
+        if service.tls is not None:
+            service.runners.run(self._serve_tls)
+            return
+        self._watcher = service.loop.io(self._sock.fileno(), READABLE)
+        self._watcher.start(self._on_readable)
 
-    def run(self) -> None:
+    def give_up(self) -> None:
+        """End an idle connection from outside, unless a request has just come, which is then served."""
+        if self.idle_since is None or self._transport.buffered or self._transport.has_arrived():
+            return
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self.idle_since = None  # nobody gives it up twice
+            self._service.loop.run_callback(runner.throw, Disconnected())
+        elif self._watcher is not None:
+            self._end()
+
+    # -- in the loop's callbacks ---------------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        if self.idle_since is None:
+            self._watcher.stop()  # the request under way reads for itself
+            return
         try:
-            if self._service.tls is not None:
-                self._begin_tls(self._service.tls)
+            received = self._receive(HEAD_RECEIVE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            received = b""
+        if not received:
+            self._end()
+            return
+        self._transport.put(received)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Serve what is buffered."""
+        self.idle_since = None
+        self._service.runners.run(self._serve)
+        if self.idle_since is None and self._watcher is not None:
+            self._watcher.stop()  # it waits for something; its own end starts the watcher again
+
+    def _await_next(self) -> None:
+        """Be idle until something comes. What is here already is served in the next turn: the others wait too."""
+        self.idle_since = monotonic()
+        if self._transport.buffered:
+            later = self._service.loop.timer(TURN_S)
+            later.start(self._begin_next, later)
+        elif not self._watcher.active:
+            self._watcher.start(self._on_readable)
+
+    def _begin_next(self, later: Any) -> None:
+        later.close()
+        if self.idle_since is not None and self._watcher is not None:
+            self._begin()
+
+    def _end(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
+            watcher.close()
+        self._transport.close()
+        self._service.leave(self)
+
+    # -- in a runner ---------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        keeps = False
+        try:
+            keeps = self._serve_one()
+        except (Disconnected, TooSlow) as error:
+            self._note_lost(error)
+        finally:
+            if keeps:
+                self._await_next()
+            else:
+                self._end()
+
+    def _serve_tls(self) -> None:
+        self._runner = getcurrent()
+        try:
+            self._begin_tls()
             while self._serve_one():
                 if self._transport.buffered or self._transport.has_arrived():
-                    gevent.sleep(TURN_S)  # a client as fast as we are would otherwise never leave the hub to the others
+                    gevent.sleep(TURN_S)  # a client as fast as we are would never leave the hub to the others
         except (Disconnected, TooSlow) as error:
-            _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
+            self._note_lost(error)
         finally:
-            self._transport.close()
-            self._service.leave(self)
+            self._runner = None
+            self._end()
 
-    def give_up(self) -> bool:
-        """End an idle connection from outside; False where a request has just come, which is then served."""
-        if self._greenlet is None or self._transport.has_arrived():
-            return False
-        self._service.note_busy(self)  # nobody gives it up twice
-        self._greenlet.kill(block=False)
-        return True
+    def _note_lost(self, error: Exception) -> None:
+        _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
 
     # -- one request ---------------------------------------------------------------------------------------------
 
@@ -75,12 +177,13 @@ class Connection:
             block = self._receive_head()
             if block is None:
                 return False
-            head = parse_head(block, self._service.limits)
+            head = self._heads.read(block)
         except S3Error as error:
             self._refuse_head(error)
             return False
         self._transport.take(len(block) + 4)
-        wire = Wire(self._transport, head, self._service.limits, self._send_pace())
+        has_body = head.content_length is not None or head.is_chunked
+        wire = Wire(self._transport, head, self._service.limits) if has_body else NO_BODY
         keeps = self._answer(head, wire)
         self.requests_served += 1
         self._service.requests_served += 1
@@ -90,15 +193,20 @@ class Connection:
             self._linger()
         return keeps
 
-    def _answer(self, head: RequestHead, wire: Wire) -> bool:
+    def _answer(self, head: RequestHead, wire: Wire | NoBody) -> bool:
         """Run the application and send what it gives; whether the connection stays usable."""
-        response = Response(self._transport, head, wire, self._send_pace())
-        environ = make_environ(self._base_environ, head, wire, self._peer)
+        response = Response(self._transport, head, wire, self._service.limits)
         service = self._service
-        body = None
+        body: Any = None
         try:
-            body = service.application(environ, response.start_response)
-            return response.send(body, may_keep=not service.is_stopping, rest_max_bytes=service.limits.rest_max_bytes)
+            short_way = service.short_way
+            if short_way is not None and head.method in HOT_METHODS:
+                incoming = Incoming(head.method, head.target, head.fields, wire, self._peer[0], service.tls is not None)
+                body = short_way.answer(incoming, response.start_response)
+            if body is None:
+                environ = make_environ(self._base_environ, head, wire, self._peer)
+                body = service.application(environ, response.start_response)
+            return response.send(body, may_keep=not service.is_stopping)
         except (Disconnected, TooSlow):
             raise
         except Exception as error:
@@ -124,7 +232,7 @@ class Connection:
         limits = self._service.limits
         if not self._transport.buffered and not self._await_request():
             return None
-        deadline = monotonic() + limits.head_timeout_ms / 1_000
+        deadline = 0.0
         may_skip = True  # one empty line: old clients send it behind a body (RFC 9112 section 2.2)
         while True:
             received = self._transport.peek()
@@ -137,23 +245,24 @@ class Connection:
                 return received[:end]
             if received:
                 check_arriving(received, limits)
+            deadline = deadline or monotonic() + limits.head_timeout_ms / 1_000
             if not self._fill_before(deadline):
                 return None
 
     def _await_request(self) -> bool:
-        """Be idle until something comes; False when nothing does. A first request has less time than a further one."""
+        """Over TLS: be idle until something comes; False when nothing does."""
         service = self._service
         limits = service.limits
         if self.requests_served and service.is_stopping and not self._transport.has_arrived():
             return False
         timeout_ms = limits.idle_timeout_ms if self.requests_served else limits.head_timeout_ms
-        service.note_idle(self)
+        self.idle_since = monotonic()
         try:
             return self._transport.fill(timeout_ms / 1_000)
         except TimedOut:
             return False
         finally:
-            service.note_busy(self)
+            self.idle_since = None
 
     def _fill_before(self, deadline: float) -> bool:
         """More of the head; False when the client left. Raises: RequestTimeout where it began one."""
@@ -177,20 +286,18 @@ class Connection:
     def _refuse(self, error: S3Error, method: str, resource: str) -> None:
         _log.info("request.refused", extra={"code": error.code, "remote_address": self._peer[0]})
         answer = render_refusal(error.status, error.code, error.message, resource=resource, with_body=method != "HEAD")
-        self._transport.send(answer, self._send_pace())
+        self._transport.send(answer, self._service.limits.send_pace())
 
     def _linger(self) -> None:
         limits = self._service.limits
         self._transport.linger(limits.linger_timeout_ms / 1_000, limits.linger_max_bytes)
 
-    def _send_pace(self) -> Pace:
-        limits = self._service.limits
-        return Pace(limits.send_stall_ms, limits.send_stall_ms, limits.send_rate_min_bytes_per_s)
-
     # -- TLS -----------------------------------------------------------------------------------------------------
 
-    def _begin_tls(self, context: ssl.SSLContext) -> None:
+    def _begin_tls(self) -> None:
         """Shake hands, within a request head's time. Who speaks plain HTTP is told so. Raises: Disconnected."""
+        context = self._service.tls
+        assert context is not None
         timeout_s = self._service.limits.head_timeout_ms / 1_000
         if not self._speaks_tls(timeout_s):
             return
@@ -204,13 +311,12 @@ class Connection:
 
     def _speaks_tls(self, timeout_s: float) -> bool:
         self._sock.settimeout(timeout_s)
-        self._service.note_idle(self)
         try:
             first = self._sock.recv(1, MSG_PEEK)
         except OSError as error:
             raise Disconnected from error
         finally:
-            self._service.note_busy(self)
+            self.idle_since = None
         if first == _TLS_HANDSHAKE:
             return True
         if first:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from app.server.body import Wire, WireFile
+from app.server.body import NoBody, Wire, WireFile
 from app.server.head import RequestHead
 
 
@@ -28,7 +28,7 @@ def base_environ(server_name: str, server_port: str, *, is_secure: bool, is_mult
     }
 
 
-def make_environ(base: dict[str, Any], head: RequestHead, wire: Wire, peer: tuple[str, str]) -> dict[str, Any]:
+def make_environ(base: dict[str, Any], head: RequestHead, wire: Wire | NoBody, peer: tuple[str, str]) -> dict[str, Any]:
     """`peer` is the client's (address, port)."""
     path, _, query = _origin_form(head.target).partition("?")
     environ = dict(base)

@@ -18,6 +18,7 @@ from app.domain.errors import (
     S3Error,
     S3NotImplemented,
 )
+from app.s3.request import Headers
 from app.server.limits import WireLimits
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
@@ -27,18 +28,23 @@ _TOKEN = rb"[0-9A-Za-z!#$%&'*+.^_`|~-]"
 _METHOD = re.compile(_TOKEN + rb"{1,32}")
 # Printable ASCII without "#": a fragment is never sent, and proxies disagree on what to do with one.
 _TARGET = re.compile(rb"[!-\"$-~]+")
+# A line that nothing is wrong with, in one look.
+_USUAL_LINE = re.compile(rb"(GET|HEAD|PUT|POST|DELETE) (/[!-\"$-~]*+) HTTP/1\.([01])").fullmatch
 # Name, colon, visible characters, blanks and bytes above 127: user metadata is bytes. Possessive, so it cannot backtrack.
 FIELD_LINE = rb"(?:" + _TOKEN + rb"++:[\t -~\x80-\xff]*+)"
 _SECTION = re.compile(FIELD_LINE + rb"(?:\r\n" + FIELD_LINE + rb")*+")
 _HOST = re.compile(r"[0-9A-Za-z.\-_~!$&'()*+;=:\[\]%]+")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect"})
 
+NO_FIELDS = Headers([])
+
 
 @dataclass(slots=True)
 class RequestHead:
     """`headers` are exact: names and values as received, blanks around a value removed, in order, latin-1 decoded.
 
-    `content_length` is None where there is none. `keeps_alive` is the client's wish.
+    `content_length` is None where there is none. `keeps_alive` is the client's wish. `fields` are the headers as S3 reads
+    them.
     """
 
     method: str
@@ -49,19 +55,44 @@ class RequestHead:
     is_chunked: bool = False
     expects_continue: bool = False
     keeps_alive: bool = True
+    fields: Headers = NO_FIELDS
+
+
+class HeadReader:
+    """Parses the heads of one connection. A client says much the same each time: a section that comes again is not parsed again."""
+
+    __slots__ = ("_limits", "_minor_version", "_parsed", "_section")
+
+    def __init__(self, limits: WireLimits) -> None:
+        self._limits = limits
+        self._section = b""
+        self._minor_version = -1
+        self._parsed: RequestHead | None = None
+
+    def read(self, block: bytes) -> RequestHead:
+        """The head from its bytes, without the empty line behind it.
+
+        Raises: BadRequest, InvalidURI, MethodNotAllowed, RequestHeaderSectionTooLarge, S3NotImplemented.
+        """
+        line, _, section = block.partition(b"\r\n")
+        method, target, minor_version = parse_request_line(line, self._limits)
+        like = self._parsed
+        if like is not None and section == self._section and minor_version == self._minor_version:
+            return RequestHead(
+                method, target, minor_version, like.headers, like.content_length, like.is_chunked,
+                like.expects_continue, like.keeps_alive, like.fields,
+            )  # fmt: skip
+        headers = _parse_section(section, self._limits) if section else []
+        head = RequestHead(method, target, minor_version, headers)
+        _read_framing(head)
+        head.fields = Headers(headers)
+        self._parsed, self._section, self._minor_version = head, section, minor_version
+        return head
 
 
 def parse_head(block: bytes, limits: WireLimits) -> RequestHead:
-    """The head from its bytes, without the empty line behind it.
-
-    Raises: BadRequest, InvalidURI, MethodNotAllowed, RequestHeaderSectionTooLarge, S3NotImplemented.
-    """
-    line, _, section = block.partition(b"\r\n")
-    method, target, minor_version = parse_request_line(line, limits)
-    headers = _parse_section(section, limits) if section else []
-    head = RequestHead(method, target, minor_version, headers)
-    _read_framing(head)
-    return head
+    """One head by itself; as `HeadReader.read`."""
+    return HeadReader(limits).read(block)
 
 
 def check_arriving(received: bytes, limits: WireLimits) -> None:
@@ -86,6 +117,9 @@ def check_arriving(received: bytes, limits: WireLimits) -> None:
 
 def parse_request_line(line: bytes, limits: WireLimits) -> tuple[str, str, int]:
     """(method, target, minor version). Raises: BadRequest, InvalidURI, MethodNotAllowed."""
+    usual = _USUAL_LINE(line)
+    if usual is not None and len(line) <= limits.request_line_max_bytes:
+        return usual[1].decode("ascii"), usual[2].decode("ascii"), usual[3][0] - ord("0")
     _check_line_length(len(line), limits)
     words = line.split(b" ")
     if len(words) != 3 or not _METHOD.fullmatch(words[0]):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.server.pace import Pace
+
 if TYPE_CHECKING:
     from app.config import Config
 
@@ -37,6 +39,10 @@ class WireLimits:
     connections_max: int = 1_000  # of one worker
     fresh_grace_ms: int = 1_000  # a stopping worker waits so long for the first request of a new connection
     evictable_after_ms: int = 1_000  # a full worker closes a connection that has been idle for so long
+
+    def send_pace(self) -> Pace:
+        """Of one response."""
+        return Pace(self.send_stall_ms, self.send_stall_ms, self.send_rate_min_bytes_per_s)
 
 
 def wire_limits(config: Config) -> WireLimits:

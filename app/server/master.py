@@ -21,6 +21,7 @@ from gevent._hub_local import get_hub_if_exists
 from app.observe import logging, metrics
 from app.server.limits import WireLimits
 from app.server.recovery import recover_in_child
+from app.server.shares import Shares
 
 if TYPE_CHECKING:
     from app.config import Config
@@ -40,6 +41,7 @@ class Reign:
     server_id: str
     lifeline_read: int
     lifeline_write: int
+    shares: Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class MasterHooks:
     def on_starting(self, server: Any) -> None:
         """Before the listeners are bound. Ends the process where the data cannot be had."""
         self._observe()
-        server.reign = Reign(secrets.token_hex(8), *os.pipe())
+        server.reign = Reign(secrets.token_hex(8), *os.pipe(), Shares())
         if self.config.data_dir is not None and not recover_in_child(self.config, server.reign.server_id):
             sys.exit(1)
 
@@ -76,12 +78,15 @@ class MasterHooks:
         worker.data_dir = self.config.data_dir
         worker.server_id = server.reign.server_id
         worker.lifeline = server.reign.lifeline_read
+        worker.shares = shares = server.reign.shares
+        worker.slot = shares.take(each.slot for each in server.WORKERS.values())
 
     def post_fork(self, server: Any, worker: BleepWorker) -> None:
         os.close(server.reign.lifeline_write)
 
     def child_exit(self, server: Any, worker: BleepWorker) -> None:
         metrics.child_exit(worker.pid)
+        server.reign.shares.give_back(worker.slot)
 
     def _observe(self) -> None:
         logging.configure(self.config.server.log_level, self.config.server.log_format)

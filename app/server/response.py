@@ -7,15 +7,17 @@ honest signal once the headers are out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from time import time
 from types import TracebackType
 from typing import Any
 
 from app.domain.types import FileSpan
-from app.server.body import Wire
+from app.server.body import NoBody, Wire
 from app.server.head import RequestHead
+from app.server.limits import WireLimits
 from app.server.pace import Pace
 from app.server.refusals import SERVER_NAME
 from app.server.transport import Transport
@@ -37,13 +39,30 @@ class BadResponse(Exception):
 class Response:
     """`is_begun`: bytes have gone out, so no other answer is possible. `keeps_alive` is decided when the head is made."""
 
-    def __init__(self, transport: Transport, head: RequestHead, wire: Wire, pace: Pace) -> None:
+    __slots__ = (
+        "_declared",
+        "_headers",
+        "_is_chunked",
+        "_left",
+        "_limits",
+        "_pace",
+        "_request",
+        "_status",
+        "_transport",
+        "_wire",
+        "is_begun",
+        "keeps_alive",
+    )
+
+    def __init__(self, transport: Transport, head: RequestHead, wire: Wire | NoBody, limits: WireLimits) -> None:
         self._transport = transport
         self._request = head
         self._wire = wire
-        self._pace = pace
+        self._limits = limits
+        self._pace: Pace | None = None
         self._status = ""
-        self._headers: list[tuple[str, str]] = []
+        self._headers: Sequence[tuple[str, str]] = ()
+        self._declared: int | None = None  # the application's Content-Length
         self._is_chunked = False
         self._left: int | None = None  # bytes that the Content-Length still allows
         self.is_begun = False
@@ -61,7 +80,7 @@ class Response:
         self._headers = headers
         return self._write_piece
 
-    def send(self, body: Iterable[bytes], *, may_keep: bool, rest_max_bytes: int) -> bool:
+    def send(self, body: Iterable[bytes], *, may_keep: bool) -> bool:
         """Send everything; whether the connection may serve another request.
 
         Raises: TooSlow, Disconnected, and whatever the body raises.
@@ -69,10 +88,15 @@ class Response:
         if not self._status:
             raise BadResponse("start_response was not called")
         if not self.is_begun:
-            self.keeps_alive = may_keep and self._request.keeps_alive and self._wire.can_be_finished(rest_max_bytes)
+            self.keeps_alive = (
+                may_keep and self._request.keeps_alive and self._wire.can_be_finished(self._limits.rest_max_bytes)
+            )
+        whole: bytes | None = getattr(body, "whole", None)
         span: FileSpan | None = getattr(body, "span", None)
         if self._is_bodiless():
             self._begin(self._make_head(None, has_body=False))
+        elif whole is not None and not self.is_begun:
+            self._send_whole(whole, body)
         elif span is not None and not self._transport.is_secure:
             self._send_span(span, body)
         else:
@@ -81,13 +105,21 @@ class Response:
 
     # -- the body ------------------------------------------------------------------------------------------------
 
+    def _send_whole(self, whole: bytes, body: Any) -> None:
+        """A body that is here as a whole. `body.sent` is the body's own record of what the client got."""
+        self._send_first(whole, len(whole))
+        body.sent = len(whole)
+        if self._left:
+            _log.error("response.too_short", extra={"missing_bytes": self._left})
+
     def _send_span(self, span: FileSpan, body: Any) -> None:
-        """`body.sent` is the body's own record of what the client got; it is kept up while sending."""
-        declared = self._declared_length()
-        self._begin(self._make_head(span.length if declared is None else declared), more=span.length > 0)
+        """`body.sent` is kept up while sending."""
+        head = self._make_head(span.length)
+        declared = self._declared
+        self._begin(head, more=span.length > 0)
         end = span.length if declared is None else min(span.length, declared)
         while body.sent < end:
-            sent = self._transport.send_file_some(span.fd, span.offset + body.sent, end - body.sent, self._pace)
+            sent = self._transport.send_file_some(span.fd, span.offset + body.sent, end - body.sent, self._paced())
             if sent == 0:
                 break
             body.sent += sent
@@ -102,23 +134,23 @@ class Response:
     def _send_pieces(self, body: Iterable[bytes]) -> None:
         pieces = iter(body)
         first = next((piece for piece in pieces if piece), b"")
-        self._send_first(first, body)
+        self._send_first(first, sum(map(len, body)) if isinstance(body, list | tuple) else None)
         for piece in self._large(pieces):
-            self._transport.send(self._framed(piece), self._pace)
+            self._send(self._framed(piece))
         if self._is_chunked:
-            self._transport.send(b"0\r\n\r\n", self._pace)
+            self._send(b"0\r\n\r\n")
         if self._left:
             _log.error("response.too_short", extra={"missing_bytes": self._left})
 
-    def _send_first(self, piece: bytes, body: object = None) -> None:
+    def _send_first(self, piece: bytes, length: int | None = None) -> None:
         """The head, unless it is out, and the first piece (b"": none): in one call where they are small."""
-        head = b"" if self.is_begun else self._make_head(self._declared_length(body))
+        head = b"" if self.is_begun else self._make_head(length)
         framed = self._framed(piece) if piece else b""
         if len(head) + len(framed) <= JOIN_MAX_BYTES:
             self._begin(head + framed)
         else:
             self._begin(head, more=True)
-            self._transport.send(framed, self._pace)
+            self._send(framed)
 
     def _large(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Small pieces joined, where the length is known; else each as it comes, for somebody may be waiting for it."""
@@ -159,30 +191,20 @@ class Response:
         """RFC 9110 section 6.4.1."""
         return self._request.method == "HEAD" or self._status[:3] in ("204", "304")
 
-    def _declared_length(self, body: object = None) -> int | None:
-        """The application's Content-Length, or that of a body that is here as a whole. Raises: BadResponse."""
-        for name, value in self._headers:
-            if name.lower() == "content-length":
-                if not (value.isascii() and value.isdigit()):
-                    raise BadResponse("the response's Content-Length is no number")
-                return int(value)
-        return sum(map(len, body)) if isinstance(body, list | tuple) else None
-
     def _make_head(self, length: int | None, *, has_body: bool = True) -> bytes:
-        """The head's bytes; decides the framing. Raises: BadResponse."""
+        """The head's bytes; decides the framing. `length` is the body's where it is known. Raises: BadResponse."""
         lines = [f"HTTP/1.1 {self._status}", f"Date: {http_date(int(time()))}", f"Server: {SERVER_NAME}"]
         forbids_length = self._status[:3] in ("204", "304")
         has_length = False
         for name, value in self._headers:
-            lowered = name.lower()
-            if lowered in _OURS:
-                if lowered == "connection" and "close" in value.lower():
+            meaning = _meaning(name)
+            if meaning is not None:
+                if meaning == "connection" and "close" in value.lower():
                     self.keeps_alive = False
-                continue
-            if lowered == "content-length":
-                if forbids_length or has_length:
+                if meaning != "content-length" or forbids_length or has_length:
                     continue
                 has_length = True
+                self._declared = length = _length(value)
             lines.append(f"{name}: {value}")
         if has_body:
             self._left = length
@@ -207,9 +229,35 @@ class Response:
         elif self._request.minor_version == 0:
             lines.append("Connection: keep-alive")
 
+    # -- the wire ------------------------------------------------------------------------------------------------
+
     def _begin(self, data: bytes, *, more: bool = False) -> None:
         self.is_begun = True
-        self._transport.send(data, self._pace, more=more)
+        self._send(data, more=more)
+
+    def _send(self, data: bytes, *, more: bool = False) -> None:
+        """Most answers are taken by the kernel at once. Only what is left waits, at the pace asked of a client."""
+        sent = self._transport.send_now(data, more=more)
+        if sent < len(data):
+            self._transport.send(data[sent:] if sent else data, self._paced(), more=more)
+
+    def _paced(self) -> Pace:
+        if self._pace is None:
+            self._pace = self._limits.send_pace()
+        return self._pace
+
+
+@lru_cache(maxsize=256)
+def _meaning(name: str) -> str | None:
+    """The name in lower case where the header is ours to say or frames the body; None for all others."""
+    lowered = name.lower()
+    return lowered if lowered in _OURS or lowered == "content-length" else None
+
+
+def _length(value: str) -> int:
+    if not (value.isascii() and value.isdigit()):
+        raise BadResponse("the response's Content-Length is no number")
+    return int(value)
 
 
 class _DateCache:

@@ -76,6 +76,11 @@ class Transport:
             self._data, self._at = b"", 0
         return taken
 
+    def put(self, received: bytes) -> None:
+        """Buffer what somebody else has received from the socket."""
+        self._data = self._data[self._at :] + received if self._data else received
+        self._at = 0
+
     def take_line(self, max_bytes: int) -> bytes | None:
         """A buffered line without its CR LF; None where its end is not here. Raises: ValueError for a longer one."""
         end = self._data.find(b"\r\n", self._at, self._at + max_bytes + 2)
@@ -142,6 +147,17 @@ class Transport:
         return bool(struct.unpack("i", answer)[0])
 
     # -- output --------------------------------------------------------------------------------------------------
+
+    def send_now(self, data: bytes, *, more: bool = False) -> int:
+        """Send what the kernel takes at once; how many bytes that was. Over TLS none. Raises: Disconnected."""
+        if self.is_secure:
+            return 0
+        try:
+            return int(self._sock._sock.send(data, socket.MSG_MORE if more else 0))
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            raise Disconnected from error
 
     def send(self, data: bytes, pace: Pace, *, more: bool = False) -> None:
         """Send all of it. `more`: the kernel may wait for what follows and put both into one segment.

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import traceback
+from functools import partial
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ from app.server.limits import WireLimits
 from app.server.locks import DataLock
 from app.server.patching import patch_late
 from app.server.service import Service
+from app.server.shares import Shares
 
 HEARTBEAT_S = 1.0
 SWITCH_INTERVAL_S = 0.0005  # a computing thread gives the hub its turn after so long
@@ -37,7 +39,7 @@ _log = logging.getLogger("bleepstore.server")
 class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """Set by the master before the fork: `limits`, and with a data directory `data_dir` and `server_id`.
 
-    `lifeline` is the reading end of a pipe that breaks when the master dies.
+    `lifeline` is the reading end of a pipe that breaks when the master dies; `slot` is this worker's among the `shares`.
     """
 
     sockets: list[Any]
@@ -45,6 +47,8 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     data_dir: str | None = None
     server_id: str | None = None
     lifeline: int | None = None
+    shares: Shares | None = None
+    slot = 0
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -84,8 +88,16 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
-        service = Service(self.wsgi, fitting_limits(self.limits), tls)
-        acceptors = [Acceptor(sock, service, is_multiprocess=self.cfg.workers > 1) for sock in self.sockets]
+        shares, slot = self.shares, self.slot
+        service = Service(
+            self.wsgi,
+            fitting_limits(self.limits),
+            tls,
+            getattr(_lifecycle(self.wsgi), "short_way", None),
+            None if shares is None else partial(shares.note, slot),
+        )
+        is_ahead = None if shares is None else partial(shares.is_ahead, slot)
+        acceptors = [Acceptor(sock, service, is_ahead, is_multiprocess=self.cfg.workers > 1) for sock in self.sockets]
         self._watch_master()
         for acceptor in acceptors:
             acceptor.start()
@@ -145,9 +157,14 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         _exit(1)
 
 
+def _lifecycle(application: Any) -> Any:
+    """What an application has to be opened and served with, where it is ours (`app.Lifecycle`)."""
+    return getattr(application, "extensions", {}).get("bleepstore")
+
+
 def _open(application: Any) -> None:
     """Open the engines of an application that has any, now that this is a process of its own."""
-    opened = getattr(application, "extensions", {}).get("bleepstore")
+    opened = _lifecycle(application)
     if opened is not None and hasattr(opened, "open"):
         opened.open()
 

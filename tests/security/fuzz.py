@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from app.s3.adapter import SERVICE_PATHS
 from app.s3.routing import Rule
+from app.s3.service_paths import SERVICE_PATHS
 from app.s3.views import unconfigured
 from tests.security.auth_matrix import MODES, RULES, Mode, Scene, draft_of, wire_of
 from tests.security.conftest import make_scene

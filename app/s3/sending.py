@@ -1,0 +1,56 @@
+"""An answer's body on its way out, whichever way the server takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+
+from app.core import content
+from app.domain.types import Body, FileSpan
+from app.s3.request import S3Response
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class SentBody:
+    """Iterates a body and reports its end once.
+
+    A server that knows `span` may send the file itself, and one that knows `whole` all bytes at once; it then sets `sent`.
+    """
+
+    __slots__ = ("_body", "_finish", "sent", "span", "whole")
+
+    def __init__(self, body: Body, finish: Callable[[int], None]) -> None:
+        self._body = body
+        self._finish: Callable[[int], None] | None = finish
+        self.whole = body if isinstance(body, bytes) else None
+        self.span = body if isinstance(body, FileSpan) else None
+        self.sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        body = self._body
+        if not isinstance(body, bytes):
+            # Who reads the body closes it at its end. A descriptor closed twice may be another request's by then.
+            body = self._body = content.chunks(body)
+        for chunk in (body,) if isinstance(body, bytes) else body:
+            if chunk:
+                yield chunk
+                self.sent += len(chunk)
+
+    def close(self) -> None:
+        if self._finish is None:
+            return
+        finish, self._finish = self._finish, None
+        try:
+            if self.whole is None:
+                content.close(self._body)
+        finally:
+            finish(self.sent)
+
+
+def start_line(answer: S3Response) -> tuple[str, list[tuple[str, str]]]:
+    """Status line and headers as WSGI has them. Content-Length is there unless the status forbids it."""
+    headers = answer.headers
+    if answer.content_length is not None and answer.status not in (204, 304):
+        headers.append(("Content-Length", str(answer.content_length)))
+    return _STATUS_LINES[answer.status], headers

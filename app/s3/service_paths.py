@@ -1,0 +1,19 @@
+"""Which paths are the service's own and not S3's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
+SERVICE_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
+SERVICE_PREFIX = "/.bleepstore/"  # which is no bucket's name
+
+
+def is_service(method: str, path: str, *, is_signed: bool, host: str, domains: Sequence[str]) -> bool:
+    """`path` is the raw one, `host` the Host header. In a virtual host every path but the prefix is a key."""
+    if path.startswith(SERVICE_PREFIX):
+        return True
+    if path not in SERVICE_PATHS or method not in ("GET", "HEAD") or is_signed:
+        return False
+    name = host.rsplit(":", 1)[0].lower()
+    return not any(name.endswith("." + domain) for domain in domains)
