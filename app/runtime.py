@@ -67,6 +67,17 @@ def spawn(function: Callable[..., object], *args: Any) -> None:
         _gevent.spawn(function, args)
 
 
+def after_turn(function: Callable[[], object]) -> None:
+    """Call a function when the hub has done what is to be done now, before it waits again: once for a whole turn.
+
+    At once where there is no hub, and in threads. It must not wait.
+    """
+    if _gevent is None or not _gevent.is_hub_thread():
+        function()
+    else:
+        _gevent.hub.loop.run_callback(function)
+
+
 def sleep(seconds: float) -> None:
     if _gevent is None or not _gevent.is_hub_thread():
         _original("time", "sleep")(seconds)

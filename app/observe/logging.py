@@ -14,16 +14,24 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import select
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import IO, Protocol
+
+from app import runtime
 
 ROOT_LOGGER = "bleepstore"
 TEXT_CHARS_MAX = 1_024  # of one field, before it is cut
+BUCKET_CHARS_MAX = 128  # of what a request calls a bucket; no bucket's name is so long
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(", ", ": "), default=str).encode
+# Most keys: plain ASCII that ends neither a field nor a line, and is not cut.
+_PLAIN_KEY = re.compile(rf"[!#-<>-~]{{1,{TEXT_CHARS_MAX}}}").fullmatch
 
 Field = tuple[str, object]
 
@@ -60,10 +68,11 @@ def configure(level: str, log_format: str) -> None:
 def request_log(level: str, log_format: str, write: Callable[[bytes], None] | None = None) -> RequestLog:
     """The function that logs a finished request: at info, or at error for a status of 500 and above.
 
-    Above that level it does nothing. `write` takes one whole line; standard error unless given.
+    Above that level it does nothing. `write` takes one whole line; standard error unless given, where the lines of one turn
+    of the hub leave together.
     """
-    write = write or write_stderr
-    line = json_line if log_format == "json" else text_line
+    write = write or Lines(write_stderr)
+    line = _request_json if log_format == "json" else _request_text
     status_min = {"debug": 0, "info": 0}.get(level, 500)
 
     def log_request(
@@ -82,22 +91,89 @@ def request_log(level: str, log_format: str, write: Callable[[bytes], None] | No
     ) -> None:
         if status < status_min:
             return
-        fields = (
-            ("request_id", request_id),
-            ("operation", operation),
-            ("bucket", bucket),
-            ("key", key),
-            ("status", status),
-            ("code", code),
-            ("bytes_in", bytes_in),
-            ("bytes_out", bytes_out),
-            ("ms", round(seconds * 1000, 3)),
-            ("principal", principal),
-            ("remote_address", remote_address),
+        level = "error" if status >= 500 else "info"
+        numbers = (status, bytes_in, bytes_out, round(seconds * 1000, 3))
+        text = line(
+            level, request_id, operation, bucket[:BUCKET_CHARS_MAX], key, code, principal, remote_address, numbers
         )
-        write(line("error" if status >= 500 else "info", "request.finished", fields))
+        write(text.encode("utf-8", "backslashreplace"))
 
     return log_request
+
+
+class Lines:
+    """Collects whole lines and writes those of one turn of the hub together, in pieces that a pipe takes as one.
+
+    What several workers write to a pipe mixes above PIPE_BUF bytes. A single longer line is written as it is.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._lines: list[bytes] = []
+
+    def __call__(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            runtime.after_turn(self._flush)
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        piece: list[bytes] = []
+        size_bytes = 0
+        for line in lines:
+            if size_bytes + len(line) > select.PIPE_BUF and piece:
+                self._write(b"".join(piece))
+                piece, size_bytes = [], 0
+            piece.append(line)
+            size_bytes += len(line)
+        if piece:
+            self._write(b"".join(piece))
+
+
+Numbers = tuple[int, int, int, float]  # status, bytes in, bytes out, milliseconds
+
+
+def _request_text(
+    level: str, request_id: str, operation: str, bucket: str, key: str, code: str, principal: str, remote: str,
+    numbers: Numbers,
+) -> str:  # fmt: skip
+    """What `text_line` makes of these fields, in one piece: every request needs one."""
+    status, bytes_in, bytes_out, ms = numbers
+    return (
+        f"{_now()} {level} request.finished request_id={request_id} operation={operation}{_field('bucket', bucket)}"
+        f"{f' key={key if _PLAIN_KEY(key) else _shown(key)}' if key else ''} status={status}{_field('code', code)} "
+        f"bytes_in={bytes_in} bytes_out={bytes_out} ms={ms}{_field('principal', principal)}"
+        f"{_field('remote_address', remote)}\n"
+    )
+
+
+def _request_json(
+    level: str, request_id: str, operation: str, bucket: str, key: str, code: str, principal: str, remote: str,
+    numbers: Numbers,
+) -> str:  # fmt: skip
+    """What `json_line` makes of these fields, in one piece."""
+    status, bytes_in, bytes_out, ms = numbers
+    return (
+        f'{{"time": "{_now()}", "level": "{level}", "event": "request.finished", "request_id": "{request_id}", '
+        f'"operation": "{operation}"{_member("bucket", bucket)}{_member.__wrapped__("key", key)}, '
+        f'"status": {status}{_member("code", code)}, "bytes_in": {bytes_in}, "bytes_out": {bytes_out}, "ms": {ms}'
+        f"{_member('principal', principal)}{_member('remote_address', remote)}}}\n"
+    )
+
+
+# Buckets, users and addresses come again and again. A stranger may choose them, so only few are kept.
+@lru_cache(maxsize=256)
+def _field(name: str, value: str) -> str:
+    return f" {name}={_shown(value)}" if value else ""
+
+
+@lru_cache(maxsize=256)
+def _member(name: str, value: str) -> str:
+    return f', "{name}": {_encode(_cut(value))}' if value else ""
+
+
+def _shown(value: str) -> str:
+    return value if _is_plain(value) else _encode(_cut(value))
 
 
 def text_line(level: str, event: str, fields: Iterable[Field]) -> bytes:
@@ -107,7 +183,7 @@ def text_line(level: str, event: str, fields: Iterable[Field]) -> bytes:
         if type(value) is not str:
             parts.append(f"{name}={value}")
         elif value:
-            parts.append(f"{name}={value if _is_plain(value) else _encode(_cut(value))}")
+            parts.append(f"{name}={_shown(value)}")
     return (" ".join(parts) + "\n").encode("utf-8", "backslashreplace")
 
 
