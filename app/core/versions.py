@@ -13,17 +13,32 @@ from app.domain.acl import Acl
 from app.domain.errors import AccessDenied, NoSuchVersion
 from app.domain.names import new_op_id
 from app.domain.tags import OBJECT_TAGS_MAX, validate_tags
-from app.domain.types import Bucket, ListQuery, Page, Tags, Version, VersionChange, VersionQuery
+from app.domain.types import (
+    Bucket,
+    Listed,
+    ListedVersion,
+    ListQuery,
+    Page,
+    Tags,
+    Version,
+    VersionChange,
+    VersionQuery,
+)
 
 
-def list_current(store: Store, query: ListQuery) -> Page[Version]:
+def list_current(store: Store, query: ListQuery) -> Page[Listed]:
     """Raises: NoSuchBucket."""
-    return store.metadata.list_current(query)
+    return store.metadata.list_current(query, brief=True)
 
 
-def list_versions(store: Store, query: VersionQuery) -> Page[Version]:
+def list_versions(store: Store, query: VersionQuery) -> Page[ListedVersion]:
     """Raises: NoSuchBucket."""
-    return store.metadata.list_versions(query)
+    return store.metadata.list_versions(query, brief=True)
+
+
+def owner_of_all(bucket: Bucket) -> str | None:
+    """Who owns every version of a bucket, where object ownership says so; None: each has its own owner."""
+    return bucket.owner_id if access.is_enforced(bucket) else None
 
 
 def put_tags(store: Store, version: Version, new: Tags) -> None:

@@ -15,6 +15,9 @@ DATE_TEXT_MAX = 64  # characters; the longest legal form has 33
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, start=1)}
+_DAY_S = 86_400
+_ISO_MINUTES = tuple(f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1_440))
+_ISO_SECONDS = tuple(f"{second:02d}.000Z" for second in range(60))
 _GREENWICH = frozenset({"gmt", "utc", "ut", "z", "+0000", "-0000"})
 
 
@@ -25,7 +28,9 @@ def http_date(moment_ms: int) -> str:
 
 def iso_date(moment_ms: int) -> str:
     """The moment as XML has it: "2026-02-22T12:00:00.000Z", always whole seconds."""
-    return _iso_date(moment_ms // 1000)
+    day, rest_s = divmod(moment_ms // 1000, _DAY_S)
+    # In listings all days are few and all seconds are different.
+    return _iso_day(day) + _ISO_MINUTES[rest_s // 60] + _ISO_SECONDS[rest_s % 60]
 
 
 @lru_cache(maxsize=4096)
@@ -38,9 +43,10 @@ def _http_date(moment_s: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _iso_date(moment_s: int) -> str:
-    at = time.gmtime(moment_s)
-    return f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d}T{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}.000Z"
+def _iso_day(day: int) -> str:
+    """The beginning of every moment of a day, which is counted from the epoch."""
+    at = time.gmtime(day * _DAY_S)
+    return f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d}T"
 
 
 def parse_date(text: str) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, NewType, TypeVar
+from typing import Generic, NewType, Protocol, TypeVar
 
 from app.domain.acl import Acl
 
@@ -18,7 +18,7 @@ BlobRef = NewType("BlobRef", str)
 
 NULL_VERSION = "null"
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +206,18 @@ class Version:
     acl: Acl | None = None
     checksum: Checksum | None = None
 
+    @property
+    def storage_class(self) -> str:
+        return self.attributes.storage_class
+
+    @property
+    def checksum_algorithm(self) -> str | None:
+        return self.checksum.algorithm if self.checksum is not None else None
+
+    @property
+    def checksum_type(self) -> str | None:
+        return self.checksum.type if self.checksum is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -325,7 +337,8 @@ class ListQuery:
 
     With a delimiter, keys that hold it behind the prefix are rolled up into one common prefix, up to and including it.
     Only keys > `after` count. An `after` that is itself a common prefix of this query passes over all keys under it.
-    A limit of 0 gives an empty page that is not truncated.
+    A limit of 0 gives an empty page that is not truncated. `with_owners`: whether the entries of a brief page need
+    their `owner_id`, which may cost a read for each; a whole row always has it.
     """
 
     bucket: str
@@ -333,6 +346,7 @@ class ListQuery:
     delimiter: str = ""
     after: str = ""
     limit: int = 1000
+    with_owners: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,15 +373,47 @@ class UploadQuery:
     limit: int = 1000
 
 
+class Listed(Protocol):
+    """What a listing shows of a current object: a `Version`, or an engine's own narrower row."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def modified_ms(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def checksum_algorithm(self) -> str | None: ...
+    @property
+    def checksum_type(self) -> str | None: ...
+    @property
+    def storage_class(self) -> str: ...
+    @property
+    def owner_id(self) -> str: ...
+
+
+class ListedVersion(Listed, Protocol):
+    """What a listing of versions shows of one."""
+
+    @property
+    def version_id(self) -> str: ...
+    @property
+    def is_current(self) -> bool: ...
+    @property
+    def is_delete_marker(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Generic[T_co]):
     """Entries and common prefixes of one page, each in order; together they number at most the query's limit.
 
     `is_truncated` is exact. `last` is the last key or common prefix of the page: the `after` of the next one.
     `last_id` is the version or upload id that goes with it, when the page ended on an entry and the listing has ids.
     """
 
-    entries: tuple[T, ...]
+    entries: tuple[T_co, ...]
     common_prefixes: tuple[str, ...] = ()
     is_truncated: bool = False
     last: str = ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal, overload
 
 from app.domain.errors import ServiceUnavailable
 from app.domain.types import (
@@ -24,6 +25,8 @@ from app.domain.types import (
     Garbage,
     GarbageKind,
     Health,
+    Listed,
+    ListedVersion,
     ListQuery,
     Lookup,
     NewBucket,
@@ -151,12 +154,20 @@ class MetadataStore(ABC):
         Raises: NoSuchBucket, PreconditionFailed, NoSuchKey (a condition, and no current object).
         """
 
+    @overload
+    def list_current(self, query: ListQuery) -> Page[Version]: ...
+    @overload
+    def list_current(self, query: ListQuery, *, brief: Literal[True]) -> Page[Listed]: ...
     @abstractmethod
-    def list_current(self, query: ListQuery) -> Page[Version]:
-        """Raises: NoSuchBucket."""
+    def list_current(self, query: ListQuery, *, brief: bool = False) -> Page[Version] | Page[Listed]:
+        """Whole rows, or with `brief` what a listing shows of them, which is cheaper. Raises: NoSuchBucket."""
 
+    @overload
+    def list_versions(self, query: VersionQuery) -> Page[Version]: ...
+    @overload
+    def list_versions(self, query: VersionQuery, *, brief: Literal[True]) -> Page[ListedVersion]: ...
     @abstractmethod
-    def list_versions(self, query: VersionQuery) -> Page[Version]:
+    def list_versions(self, query: VersionQuery, *, brief: bool = False) -> Page[Version] | Page[ListedVersion]:
         """Versions and delete markers: keys ascending, newest first within a key. `last_id` is a version id.
 
         An `after_version_id` that no longer exists goes on behind key `after`. Raises: NoSuchBucket.

@@ -19,7 +19,7 @@ Query = ListQuery | VersionQuery | UploadQuery
 
 
 class Listings(Plumbing):
-    def list_current(self, query: ListQuery) -> Page[Version]:
+    def list_current(self, query: ListQuery, *, brief: bool = False) -> Page[Version]:
         bucket = self._read_bucket(query.bucket)[0].bucket
 
         def load_row(_: bytes, value: bytes) -> tuple[Version, None]:
@@ -28,7 +28,7 @@ class Listings(Plumbing):
         walk = Walk(self._keyspace, layout.bucket_scope(bucket.id), layout.CURRENT, query)
         return walk.page(self._start(layout.CURRENT, query.after), load_row)
 
-    def list_versions(self, query: VersionQuery) -> Page[Version]:
+    def list_versions(self, query: VersionQuery, *, brief: bool = False) -> Page[Version]:
         bucket = self._read_bucket(query.bucket)[0].bucket
         scope, start = layout.bucket_scope(bucket.id), self._start(layout.VERSION, query.after)
         previous = b""

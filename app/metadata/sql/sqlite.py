@@ -166,10 +166,10 @@ class SqliteStore(Writing):
     def list_buckets(self, query: BucketQuery) -> Page[Bucket]:
         return self._opened.scan(buckets.list_buckets, query)
 
-    def list_current(self, query: ListQuery) -> Page[Version]:
+    def list_current(self, query: ListQuery, *, brief: bool = False) -> Page[Version]:
         return self._opened.scan(listing.list_current, self.bucket(query.bucket).id, query)
 
-    def list_versions(self, query: VersionQuery) -> Page[Version]:
+    def list_versions(self, query: VersionQuery, *, brief: bool = False) -> Page[Version]:
         return self._opened.scan(listing.list_versions, self.bucket(query.bucket).id, query)
 
     def list_uploads(self, query: UploadQuery) -> Page[Upload]:

@@ -5,12 +5,10 @@ Rows come in pages of at most 1,000, which render in a few milliseconds. Source:
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from app.core import versions
 from app.domain.errors import InvalidArgument
 from app.domain.names import is_version_id
-from app.domain.types import Bucket, ListQuery, Page, Version, VersionQuery
+from app.domain.types import ListQuery, VersionQuery
 from app.s3 import xml
 from app.s3.blueprint import S3Blueprint
 from app.s3.request import S3Request, S3Response, xml_response
@@ -42,16 +40,19 @@ def list_objects_v2(request: S3Request) -> S3Response:
     parameters, encode = request.query, encodes_urls(request.query)
     token, start_after = parameters.get("continuation-token"), parameters.get("start-after")
     after = start_after if token is None else decode_token(_TOKEN, token)
-    query = _list_query(request, after or "")
-    page = _owned(request.bucket, versions.list_current(request.store, query))
+    directory = request.store.directory if parameters.get("fetch-owner") == "true" else None
+    owner_id = versions.owner_of_all(request.bucket)
+    query = _list_query(request, after or "", with_owners=directory is not None and owner_id is None)
+    page = versions.list_current(request.store, query)
     document = xml.list_objects_v2_result(
         query,
         page,
         continuation_token=token,
         start_after=start_after,
         next_token=encode_token(_TOKEN, page.last) if page.is_truncated else None,
-        directory=request.store.directory if parameters.get("fetch-owner") == "true" else None,
+        directory=directory,
         encode=encode,
+        owner_id=owner_id,
     )
     return xml_response(document)
 
@@ -63,10 +64,13 @@ def list_objects_v2(request: S3Request) -> S3Response:
 )
 def list_objects(request: S3Request) -> S3Response:
     encode, marker = encodes_urls(request.query), request.query.get("marker") or ""
-    query = _list_query(request, marker)
-    page = _owned(request.bucket, versions.list_current(request.store, query))
-    directory = request.store.directory
-    return xml_response(xml.list_objects_result(query, page, marker=marker, directory=directory, encode=encode))
+    owner_id = versions.owner_of_all(request.bucket)
+    query = _list_query(request, marker, with_owners=owner_id is None)
+    page = versions.list_current(request.store, query)
+    document = xml.list_objects_result(
+        query, page, marker=marker, directory=request.store.directory, encode=encode, owner_id=owner_id
+    )
+    return xml_response(document)
 
 
 @bp.get(
@@ -85,18 +89,19 @@ def list_object_versions(request: S3Request) -> S3Response:
         after_version_id=_version_id_marker(request),
         limit=limit_parameter(parameters, "max-keys", KEYS_MAX),
     )
-    page = _owned(request.bucket, versions.list_versions(request.store, query))
+    page = versions.list_versions(request.store, query)
     document = xml.list_versions_result(
         query,
         page,
         version_id_marker=query.after_version_id or "",
         directory=request.store.directory,
         encode=encode,
+        owner_id=versions.owner_of_all(request.bucket),
     )
     return xml_response(document)
 
 
-def _list_query(request: S3Request, after: str) -> ListQuery:
+def _list_query(request: S3Request, after: str, *, with_owners: bool) -> ListQuery:
     parameters = request.query
     return ListQuery(
         bucket=request.bucket.name,
@@ -104,6 +109,7 @@ def _list_query(request: S3Request, after: str) -> ListQuery:
         delimiter=parameters.get("delimiter") or "",
         after=after,
         limit=limit_parameter(parameters, "max-keys", KEYS_MAX),
+        with_owners=with_owners,
     )
 
 
@@ -120,11 +126,3 @@ def _version_id_marker(request: S3Request) -> str | None:
     if not is_version_id(marker):
         raise InvalidArgument("Invalid version id specified", ArgumentName="version-id-marker", ArgumentValue=marker)
     return marker
-
-
-def _owned(bucket: Bucket, page: Page[Version]) -> Page[Version]:
-    """The page with the owners that count: the bucket's, where object ownership is enforced."""
-    if all(versions.owner_id(bucket, version) == version.owner_id for version in page.entries):
-        return page
-    entries = tuple(replace(version, owner_id=versions.owner_id(bucket, version)) for version in page.entries)
-    return replace(page, entries=entries)

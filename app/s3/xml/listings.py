@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 
 from app.domain.dates import iso_date
-from app.domain.types import Bucket, ListQuery, Page, Part, Upload, UploadQuery, Version, VersionQuery
+from app.domain.types import Bucket, Listed, ListedVersion, ListQuery, Page, Part, Upload, UploadQuery, VersionQuery
 from app.s3.xml.text import (
     Directory,
     boolean,
@@ -18,6 +19,7 @@ from app.s3.xml.text import (
     escape,
     etag_element,
     key_text,
+    key_texts,
     optional,
     person,
 )
@@ -57,10 +59,18 @@ def _bucket(bucket: Bucket) -> str:
 
 
 def list_objects_result(
-    query: ListQuery, page: Page[Version], *, marker: str, directory: Directory, encode: bool
+    query: ListQuery,
+    page: Page[Listed],
+    *,
+    marker: str,
+    directory: Directory,
+    encode: bool,
+    owner_id: str | None = None,
 ) -> bytes:
-    """ListObjects, version 1: Marker always, NextMarker only with a delimiter."""
-    owner = _people("Owner", directory)
+    """ListObjects, version 1: Marker always, NextMarker only with a delimiter.
+
+    `owner_id` is whose all entries are; None: each is its own row's, here and in the other listings.
+    """
     more = page.is_truncated and query.delimiter
     return document(
         "ListBucketResult",
@@ -71,23 +81,23 @@ def list_objects_result(
         f"<MaxKeys>{query.limit}</MaxKeys>",
         _group(query.delimiter, encode),
         boolean("IsTruncated", page.is_truncated),
-        *(_contents(version, encode, owner(version.owner_id)) for version in page.entries),
+        *_contents(page.entries, encode, _owners(page.entries, directory, owner_id)),
         *_common_prefixes(page.common_prefixes, encode),
     )
 
 
 def list_objects_v2_result(
     query: ListQuery,
-    page: Page[Version],
+    page: Page[Listed],
     *,
     continuation_token: str | None,
     start_after: str | None,
     next_token: str | None,
     directory: Directory | None,
     encode: bool,
+    owner_id: str | None = None,
 ) -> bytes:
     """ListObjectsV2. Tokens are opaque here; owners are shown where a `directory` is given (fetch-owner)."""
-    owner = _people("Owner", directory) if directory is not None else _nobody
     return document(
         "ListBucketResult",
         element("Name", query.bucket),
@@ -99,16 +109,21 @@ def list_objects_v2_result(
         f"<MaxKeys>{query.limit}</MaxKeys>",
         _group(query.delimiter, encode),
         boolean("IsTruncated", page.is_truncated),
-        *(_contents(version, encode, owner(version.owner_id)) for version in page.entries),
+        *_contents(page.entries, encode, _owners(page.entries, directory, owner_id)),
         *_common_prefixes(page.common_prefixes, encode),
     )
 
 
 def list_versions_result(
-    query: VersionQuery, page: Page[Version], *, version_id_marker: str, directory: Directory, encode: bool
+    query: VersionQuery,
+    page: Page[ListedVersion],
+    *,
+    version_id_marker: str,
+    directory: Directory,
+    encode: bool,
+    owner_id: str | None = None,
 ) -> bytes:
     """ListObjectVersions: versions and delete markers in one sequence."""
-    owner = _people("Owner", directory)
     return document(
         "ListVersionsResult",
         element("Name", query.bucket),
@@ -120,7 +135,7 @@ def list_versions_result(
         f"<MaxKeys>{query.limit}</MaxKeys>",
         _group(query.delimiter, encode),
         boolean("IsTruncated", page.is_truncated),
-        *(_version(version, encode, owner(version.owner_id)) for version in page.entries),
+        *_versions(page.entries, encode, _owners(page.entries, directory, owner_id)),
         *_common_prefixes(page.common_prefixes, encode),
     )
 
@@ -186,36 +201,43 @@ def list_parts_result(
     )
 
 
-def _contents(version: Version, encode: bool, owner: str) -> str:
-    return f"<Contents>{_described(version, encode)}{owner}</Contents>"
+def _contents(entries: Sequence[Listed], encode: bool, owners: Iterable[str]) -> Iterator[str]:
+    described = zip(_shown_keys(entries, encode), entries, owners, strict=False)
+    return (f"<Contents>{_described(key, row)}{owner}</Contents>" for key, row, owner in described)
 
 
-def _version(version: Version, encode: bool, owner: str) -> str:
-    if version.is_delete_marker:
+def _versions(entries: Sequence[ListedVersion], encode: bool, owners: Iterable[str]) -> Iterator[str]:
+    described = zip(_shown_keys(entries, encode), entries, owners, strict=False)
+    return (_version(key, row, owner) for key, row, owner in described)
+
+
+def _version(key: str, row: ListedVersion, owner: str) -> str:
+    is_latest = "true" if row.is_current else "false"
+    version_id = f"<VersionId>{escape(row.version_id)}</VersionId><IsLatest>{is_latest}</IsLatest>"
+    if row.is_delete_marker:
         return (
-            f"<DeleteMarker>{_key('Key', version.key, encode)}{_version_id(version)}"
-            f"<LastModified>{iso_date(version.modified_ms)}</LastModified>{owner}</DeleteMarker>"
+            f"<DeleteMarker><Key>{key}</Key>{version_id}"
+            f"<LastModified>{iso_date(row.modified_ms)}</LastModified>{owner}</DeleteMarker>"
         )
-    return f"<Version>{_described(version, encode)}{_version_id(version)}{owner}</Version>"
+    return f"<Version>{_described(key, row)}{version_id}{owner}</Version>"
 
 
-def _version_id(version: Version) -> str:
-    is_latest = "true" if version.is_current else "false"
-    return f"<VersionId>{escape(version.version_id)}</VersionId><IsLatest>{is_latest}</IsLatest>"
-
-
-def _described(version: Version, encode: bool) -> str:
-    checksum = version.checksum
+def _described(key: str, row: Listed) -> str:
+    algorithm = row.checksum_algorithm
     kind = (
         ""
-        if checksum is None
-        else f"<ChecksumAlgorithm>{checksum.algorithm}</ChecksumAlgorithm><ChecksumType>{checksum.type}</ChecksumType>"
+        if algorithm is None
+        else f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{row.checksum_type}</ChecksumType>"
     )
     return (
-        f"<Key>{key_text(version.key, encode)}</Key><LastModified>{iso_date(version.modified_ms)}</LastModified>"
-        f"<ETag>&quot;{version.etag}&quot;</ETag>{kind}<Size>{version.size_bytes}</Size>"
-        f"<StorageClass>{version.attributes.storage_class}</StorageClass>"
+        f"<Key>{key}</Key><LastModified>{iso_date(row.modified_ms)}</LastModified>"
+        f"<ETag>&quot;{row.etag}&quot;</ETag>{kind}<Size>{row.size_bytes}</Size>"
+        f"<StorageClass>{row.storage_class}</StorageClass>"
     )
+
+
+def _shown_keys(entries: Sequence[Listed], encode: bool) -> Sequence[str]:
+    return key_texts([row.key for row in entries], encode)
 
 
 def _upload_checksum(upload: Upload) -> str:
@@ -233,7 +255,17 @@ def _group(delimiter: str, encode: bool) -> str:
 
 
 def _common_prefixes(prefixes: Sequence[str], encode: bool) -> list[str]:
-    return [f"<CommonPrefixes>{_key('Prefix', prefix, encode)}</CommonPrefixes>" for prefix in prefixes]
+    return [f"<CommonPrefixes><Prefix>{text}</Prefix></CommonPrefixes>" for text in key_texts(prefixes, encode)]
+
+
+def _owners(entries: Sequence[Listed], directory: Directory | None, owner_id: str | None) -> Iterable[str]:
+    """The Owner element of each entry: nothing without a directory."""
+    if directory is None:
+        return repeat("")
+    if owner_id is not None:
+        return repeat(person("Owner", owner_id, directory))
+    owner = _people("Owner", directory)
+    return [owner(row.owner_id) for row in entries]
 
 
 def _people(name: str, directory: Directory) -> Callable[[str], str]:
@@ -246,7 +278,3 @@ def _people(name: str, directory: Directory) -> Callable[[str], str]:
         return shown[user_id]
 
     return rendered
-
-
-def _nobody(_: str) -> str:
-    return ""

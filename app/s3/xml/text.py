@@ -7,6 +7,7 @@ through `escape`, `key_text` or is a number, a date or a word of ours.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import quote
 
@@ -20,6 +21,10 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~/-]*")
+
+# The same for many names at once: the bytes that stand for themselves.
+_URL_SAFE_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~/-"
+_PLAIN_BYTES = bytes(byte for byte in range(0x20, 0x7F) if chr(byte) not in _NAMED)
 
 
 class Directory(Protocol):
@@ -45,6 +50,22 @@ def url_encoded(text: str) -> str:
 
 def key_text(text: str, encode: bool) -> str:
     return url_encoded(text) if encode else escape(text)
+
+
+def key_texts(texts: Sequence[str], encode: bool) -> Sequence[str]:
+    """`key_text` of each, much faster for a page of them: most need nothing done, which is found out in one go."""
+    # NUL ends each name, and is told from one inside a name by counting.
+    joined = "\0".join(texts).encode()
+    odd = joined.translate(None, _URL_SAFE_BYTES if encode else _PLAIN_BYTES)
+    ends = len(texts) - 1
+    if len(odd) == ends and odd.count(b"\0") == ends:
+        return texts
+    if not encode or odd.count(b"\0") != ends:
+        return [key_text(text, encode) for text in texts]
+    # "%" first: what stands for the others begins with it.
+    for byte in sorted({*odd} - {0}, key=lambda byte: byte != 0x25):
+        joined = joined.replace(bytes((byte,)), b"%%%02X" % byte)
+    return joined.decode().split("\0")
 
 
 def document(root: str, *pieces: str) -> bytes:

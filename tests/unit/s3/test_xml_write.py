@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import botocore.parsers
 import botocore.session
 import pytest
+from hypothesis import given, strategies as st
 
 from app.domain import acl
 from app.domain.acl import Acl, Grant, GranteeType, Permission
@@ -28,7 +29,7 @@ from app.domain.types import (
     VersionQuery,
 )
 from app.s3 import xml
-from app.s3.xml.text import escape, url_encoded
+from app.s3.xml.text import escape, key_text, key_texts, url_encoded
 
 NOON_MS = 1_771_761_600_000
 ETAG = "9b2cf535f27731c974343645a3985328"
@@ -357,6 +358,14 @@ def test_parts_are_listed_with_their_checksums() -> None:
     }
     empty = xml.list_parts_result(UPLOAD, [], after=3, limit=0, is_truncated=False, directory=PEOPLE, encode=False)
     assert "NextPartNumberMarker" not in as_boto3("ListParts", empty)
+
+
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("a/%&\x00"))),
+    encode=st.booleans(),
+)
+def test_names_are_written_the_same_one_by_one_and_together(texts: list[str], encode: bool) -> None:
+    assert list(key_texts(texts, encode)) == [key_text(text, encode) for text in texts]
 
 
 @pytest.mark.parametrize("encode", [False, True])
