@@ -7,10 +7,19 @@ Source: "Authenticating Requests: Using the Authorization Header" and "… Using
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from app.auth import payload_mode
-from app.auth.canonical import ALGORITHM, SERVICE, TERMINAL, decode_part, signed_header_names
+from app.auth.canonical import (
+    ALGORITHM,
+    SERVICE,
+    TERMINAL,
+    canonical_query,
+    decode_part,
+    query_pairs,
+    signed_header_names,
+)
 from app.auth.credentials import Scope, read_scope, read_timestamp, write_timestamp
 from app.domain.dates import iso_date, parse_date
 from app.domain.errors import (
@@ -34,14 +43,14 @@ Pairs = Sequence[tuple[str, str]]
 
 
 class Claim(NamedTuple):
-    """`query` holds the encoded parameters that are signed, `payload_hash` the last line of the canonical request."""
+    """`query` is the canonical query that is signed, `payload_hash` the last line of the canonical request."""
 
     scope: Scope
     timestamp: str
     signed: tuple[str, ...]
     signature: str
     payload_hash: str
-    query: Pairs
+    query: str
 
 
 # -- The Authorization header ------------------------------------------------------------------------------------
@@ -49,13 +58,7 @@ class Claim(NamedTuple):
 
 def header_claim(authorization: str, headers: Mapping[str, str], query: Pairs, region: str, now_s: float) -> Claim:
     """Raises: the S3 error of whatever is missing, malformed, of another region or out of time."""
-    fields = _authorization_fields(authorization)
-    scope = read_scope(fields["Credential"])
-    if scope is None:
-        raise _malformed('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
-    signed = signed_header_names(fields["SignedHeaders"])
-    if signed is None:
-        raise _malformed("SignedHeaders must be lower-case header names in order, each once.")
+    scope, signed, signature = _read_authorization(authorization)
     timestamp, moment_s = _header_time(headers)
     _check_scope(scope, timestamp, region, AuthorizationHeaderMalformed, "The authorization header is malformed")
     if abs(now_s - moment_s) > SKEW_MAX_S:
@@ -67,7 +70,42 @@ def header_claim(authorization: str, headers: Mapping[str, str], query: Pairs, r
     payload_hash = headers.get(payload_mode.HEADER)
     if payload_hash is None:
         raise InvalidRequest(f"Missing required header for this request: {payload_mode.HEADER}")
-    return Claim(scope, timestamp, signed, fields["Signature"], payload_hash.strip(" \t"), query)
+    return Claim(
+        scope, timestamp, signed, signature, payload_hash.strip(" \t"), canonical_query(query) if query else ""
+    )
+
+
+def _read_authorization(authorization: str) -> tuple[Scope, tuple[str, ...], str]:
+    """What is claimed, the signed headers, and the signature. Only the latter differs among a client's requests."""
+    before, mark, signature = authorization.rpartition("Signature=")
+    if (
+        mark
+        and len(signature) == SIGNATURE_CHARS
+        and signature.isascii()
+        and signature.isalnum()
+        and len(before) <= _REMEMBERED_CHARS
+    ):
+        remembered = _remembered_authorization(before)
+        if remembered is not None:
+            return *remembered, signature
+    fields = _authorization_fields(authorization)
+    scope = read_scope(fields["Credential"])
+    if scope is None:
+        raise _malformed('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
+    signed = signed_header_names(fields["SignedHeaders"])
+    if signed is None:
+        raise _malformed("SignedHeaders must be lower-case header names in order, each once.")
+    return scope, signed, fields["Signature"]
+
+
+@lru_cache(maxsize=256)
+def _remembered_authorization(before: str) -> tuple[Scope, tuple[str, ...]] | None:
+    """Of an Authorization header up to its signature; None for one that is refused, each time by name."""
+    try:
+        scope, signed, _ = _read_authorization(f"{before}Signature={'0' * (SIGNATURE_CHARS + 1)}")
+    except S3Error:
+        return None
+    return scope, signed
 
 
 def _authorization_fields(authorization: str) -> dict[str, str]:
@@ -147,9 +185,65 @@ def is_presigned(query: Pairs) -> bool:
     return False
 
 
+class Form(NamedTuple):
+    """A presigned query without its signature: what does not depend on the moment and on the headers."""
+
+    scope: Scope
+    timestamp: str
+    moment_s: int
+    expires_s: int
+    signed: tuple[str, ...]
+    payload_hash: str | None  # of the parameter, still encoded
+    query: str
+    has_token: bool
+
+    def claim(self, signature: str, headers: Mapping[str, str], now_s: float) -> Claim:
+        """Raises: AccessDenied (expired, not yet valid)."""
+        _check_validity(self.timestamp, self.moment_s, self.expires_s, now_s)
+        payload_hash = _presigned_hash(self.payload_hash, headers, self.signed)
+        return Claim(self.scope, self.timestamp, self.signed, signature, payload_hash, self.query)
+
+
 def presigned_claim(query: Pairs, headers: Mapping[str, str], region: str, now_s: float) -> Claim:
     """Raises: AuthorizationQueryParametersError, AccessDenied (expired, not yet valid), NotImplemented."""
     amz = _amz_parameters(query)
+    return _read_form(amz, query, region).claim(amz["x-amz-signature"], headers, now_s)
+
+
+def usual_claim(raw_query: str, headers: Mapping[str, str], region: str, now_s: float) -> Claim | None:
+    """The claim of a presigned query whose signature stands last, as signers leave it; None: read it the long way.
+
+    What comes before the signature is the same for all that one signer signs in one second for one kind of request, and
+    is read once. Nothing is remembered of whether it was true. Raises: AccessDenied (expired, not yet valid).
+    """
+    before, mark, signature = raw_query.rpartition(_SIGNATURE)
+    if (
+        not mark
+        or len(before) > _REMEMBERED_CHARS
+        or len(signature) != SIGNATURE_CHARS
+        or not (signature.isascii() and signature.isalnum())
+    ):
+        return None
+    form = _remembered_form(before, region)
+    return None if form is None or form.has_token else form.claim(signature, headers, now_s)
+
+
+_SIGNATURE = "&X-Amz-Signature="
+_REMEMBERED_CHARS = 512
+SIGNATURE_CHARS = 64
+
+
+@lru_cache(maxsize=256)
+def _remembered_form(before: str, region: str) -> Form | None:
+    """None for a query that is refused, each time by name."""
+    try:
+        query = query_pairs(f"{before}{_SIGNATURE}{'0' * SIGNATURE_CHARS}")
+        return _read_form(_amz_parameters(query), query, region)
+    except S3Error:
+        return None
+
+
+def _read_form(amz: Mapping[str, str], query: Pairs, region: str) -> Form:
     algorithm = amz["x-amz-algorithm"]
     if algorithm == ECDSA:
         raise S3NotImplemented(f"{ECDSA} is not supported. Please use {ALGORITHM}.", Header="X-Amz-Algorithm")
@@ -175,10 +269,9 @@ def presigned_claim(query: Pairs, headers: Mapping[str, str], region: str, now_s
         )
     where = "Error parsing the X-Amz-Credential parameter"
     _check_scope(scope, timestamp, region, AuthorizationQueryParametersError, where)
-    _check_validity(timestamp, moment_s, expires_s, now_s)
-    payload_hash = _presigned_hash(amz, headers, signed)
-    query = [pair for pair in query if pair[0] != "X-Amz-Signature"]
-    return Claim(scope, timestamp, signed, amz["x-amz-signature"], payload_hash, query)
+    text = canonical_query([pair for pair in query if pair[0] != "X-Amz-Signature"])
+    has_token = "x-amz-security-token" in amz
+    return Form(scope, timestamp, moment_s, expires_s, signed, amz.get(payload_mode.HEADER), text, has_token)
 
 
 def _amz_parameters(query: Pairs) -> dict[str, str]:
@@ -223,9 +316,9 @@ def _untimely(message: str, now_s: float, fields: Mapping[str, str]) -> S3Error:
     return error
 
 
-def _presigned_hash(amz: Mapping[str, str], headers: Mapping[str, str], signed: Sequence[str]) -> str:
+def _presigned_hash(in_query: str | None, headers: Mapping[str, str], signed: Sequence[str]) -> str:
     """A signed header goes before the parameter, and that before a header that nobody signed."""
-    in_header, in_query = headers.get(payload_mode.HEADER), amz.get(payload_mode.HEADER)
+    in_header = headers.get(payload_mode.HEADER)
     if in_header is not None and (in_query is None or payload_mode.HEADER in signed):
         return in_header.strip(" \t")
     return payload_mode.UNSIGNED_PAYLOAD if in_query is None else decode_part(in_query)

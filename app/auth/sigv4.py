@@ -9,22 +9,20 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from app.auth import payload_mode
 from app.auth.canonical import (
     canonical_path,
-    canonical_query,
     canonical_request,
-    joined_headers,
     query_pairs,
     sign,
     signing_key,
     string_to_sign,
 )
 from app.auth.chunked import ChunkSigner
-from app.auth.claims import Claim, header_claim, is_presigned, presigned_claim
+from app.auth.claims import Claim, header_claim, is_presigned, presigned_claim, usual_claim
 from app.auth.credentials import Credential
 from app.auth.payload_mode import PayloadMode, read_mode
 from app.domain.errors import (
@@ -41,8 +39,7 @@ from app.domain.types import ANONYMOUS, Principal
 SIGNING_KEYS_MAX = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(NamedTuple):
     """`seed` starts the chain of chunk signatures; it is there exactly when `payload` has signatures."""
 
     principal: Principal
@@ -74,46 +71,50 @@ class Authenticator:
         self._nobody = Credential("", secrets.token_hex(20), ANONYMOUS)
         self._signing_key = lru_cache(maxsize=SIGNING_KEYS_MAX)(_derive)
 
-    def authenticate(
-        self, method: str, raw_path: str, raw_query: str, headers: Sequence[tuple[str, str]]
-    ) -> Authenticated:
-        """The caller, and how the body is to be read. `headers` are lower-case names and latin-1 values, as received.
+    def authenticate(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Authenticated:
+        """The caller, and how the body is to be read.
 
+        `headers` are lower-case names and latin-1 values as received, those of one name joined by commas.
         Raises: SignatureDoesNotMatch, InvalidAccessKeyId, AccessDenied (expired, unsigned headers),
         RequestTimeTooSkewed, and for what cannot be understood the S3 error that names it.
         """
-        values = joined_headers(headers)
-        query = query_pairs(raw_query) if raw_query else []
-        authorization = values.get("authorization")
-        in_query = is_presigned(query) if query else False
-        if authorization is None and not in_query:
-            return _anonymous(values)
-        if not in_query:
-            claim = header_claim(authorization or "", values, query, self._region, self._now_s())
-        elif authorization is None:
-            claim = presigned_claim(query, values, self._region, self._now_s())
-        else:
-            raise InvalidArgument(
-                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
-                "parameter or the Authorization header should be specified",
-                ArgumentName="Authorization",
-            )
+        authorization = headers.get("authorization")
+        if authorization is None and not raw_query:
+            return _anonymous(headers)
+        claim = usual_claim(raw_query, headers, self._region, self._now_s()) if authorization is None else None
+        in_query = claim is not None
+        query: list[tuple[str, str]] = []
+        if claim is None:
+            query = query_pairs(raw_query) if raw_query else []
+            in_query = is_presigned(query) if query else False
+            if authorization is None and not in_query:
+                return _anonymous(headers)
+            if not in_query:
+                claim = header_claim(authorization or "", headers, query, self._region, self._now_s())
+            elif authorization is None:
+                claim = presigned_claim(query, headers, self._region, self._now_s())
+            else:
+                raise InvalidArgument(
+                    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                    "parameter or the Authorization header should be specified",
+                    ArgumentName="Authorization",
+                )
         mode = read_mode(claim.payload_hash)
-        _check_signed(values, claim.signed)
-        _check_token(values, query)
-        credential, key = self._verify(method, canonical_path(raw_path), values, claim)
+        _check_signed(headers, claim.signed)
+        _check_token(headers, query)
+        credential, key = self._verify(method, canonical_path(raw_path), headers, claim)
         seed = None
         if mode.has_signatures:
             seed = ChunkSigner(key, claim.timestamp, claim.scope.text, claim.signature)
         return Authenticated(credential.principal, mode, seed, in_query)
 
-    def _verify(self, method: str, path: str, headers: dict[str, str], claim: Claim) -> tuple[Credential, bytes]:
+    def _verify(self, method: str, path: str, headers: Mapping[str, str], claim: Claim) -> tuple[Credential, bytes]:
         """The credential, and the key that signed. Unknown access keys take the same way to the end."""
         scope = claim.scope
         credential = self._find_credential(scope.access_key)
         checked = credential or self._nobody
         key = self._signing_key(checked.access_key, checked.generation, checked.secret_key, scope.date, scope.region)
-        query = canonical_query(claim.query)
+        query = claim.query
         request = canonical_request(method, path, query, headers, claim.signed, claim.payload_hash)
         text = string_to_sign(claim.timestamp, scope.text, request)
         is_signed = _is_signature(key, text, claim)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from app.auth.canonical import joined_headers, query_pairs
+from app.auth.canonical import query_pairs
 from app.auth.chunked import UncheckedSigner
 from app.auth.claims import is_presigned
 from app.auth.payload_mode import HEADER, UNSIGNED_PAYLOAD, read_mode
@@ -18,11 +18,9 @@ class Unchecked:
     def __init__(self, principal: Principal) -> None:
         self._principal = principal
 
-    def authenticate(
-        self, method: str, raw_path: str, raw_query: str, headers: Sequence[tuple[str, str]]
-    ) -> Authenticated:
+    def authenticate(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Authenticated:
         """Raises: InvalidArgument for an x-amz-content-sha256 that is none."""
-        mode = read_mode(joined_headers(headers).get(HEADER, UNSIGNED_PAYLOAD).strip(" \t"))
+        mode = read_mode(headers.get(HEADER, UNSIGNED_PAYLOAD).strip(" \t"))
         seed = UncheckedSigner() if mode.has_signatures else None
         in_query = bool(raw_query) and is_presigned(query_pairs(raw_query))
         return Authenticated(self._principal, mode, seed, in_query)

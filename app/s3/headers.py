@@ -139,9 +139,9 @@ def refuse_protections(headers: Headers, *, encrypted_at_rest: bool = False) -> 
     declares of the storage, SSE-S3 is honest and accepted.
     Raises: S3NotImplemented; InvalidRequest (object lock on a bucket without it); InvalidArgument.
     """
-    for name in headers.names():
-        if not name.startswith("x-amz-"):
-            continue
+    if not headers.amz_names:
+        return
+    for name in headers.amz_names:
         if name.startswith("x-amz-object-lock-"):
             raise InvalidRequest("Bucket is missing Object Lock Configuration")
         if name.startswith(_NOT_BUILT) and not _is_off(name, headers.get(name)):
@@ -251,7 +251,9 @@ def response_overrides(query: Query, *, is_signed: bool) -> list[tuple[str, str]
 
     Raises: InvalidRequest for an anonymous caller, InvalidArgument for what a header cannot carry.
     """
-    overrides = []
+    overrides: list[tuple[str, str]] = []
+    if query.is_plain:
+        return overrides
     for name, header in _OVERRIDES.items():
         value = query.get(name)
         if value is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -33,7 +33,7 @@ from app.s3 import preflight, xml
 from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
-from app.s3.routing import SIGNATURE_PARAMETERS, Needs, Router, Rule
+from app.s3.routing import Needs, Router, Rule
 from app.s3.target import parse_target
 
 _WRITE_CONDITIONS = ("If-None-Match", "If-Match", "x-amz-if-match-size", "x-amz-if-match-last-modified-time")
@@ -96,9 +96,7 @@ class Outcome:
 class Authenticates(Protocol):
     """`app.auth.sigv4.Authenticator`, or `Unchecked` where an operator has switched it off."""
 
-    def authenticate(
-        self, method: str, raw_path: str, raw_query: str, headers: Sequence[tuple[str, str]]
-    ) -> Authenticated: ...
+    def authenticate(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Authenticated: ...
 
 
 class Recorder(Protocol):
@@ -176,11 +174,11 @@ class Pipeline:
             # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
             rule, no_rule = self._match(incoming.method, target, query, headers)
         authenticated = self._authenticator.authenticate(
-            incoming.method, target.raw_path, target.raw_query, list(headers)
+            incoming.method, target.raw_path, target.raw_query, headers.values
         )
         outcome.principal = authenticated.principal
-        if authenticated.is_presigned:
-            headers = headers.added(_headers_in_query(query))
+        if authenticated.is_presigned and query.in_headers:
+            headers = headers.added(query.in_headers)
             if "x-amz-copy-source" in headers:
                 rule, no_rule = self._match(incoming.method, target, query, headers)
         if no_rule is not None or rule is None:
@@ -320,21 +318,6 @@ def look_up_source(request: S3Request, bucket: str, key: str, version_id: str | 
 def may(request: S3Request, action: str) -> bool:
     """Whether the caller may do another bucket-level action than the rule's, on the request's bucket."""
     return not request.enforces_access or access.permits(request.principal, action, request.bucket)
-
-
-def _headers_in_query(query: Query) -> list[tuple[str, str]]:
-    """x-amz-* parameters of a presigned URL that stand for headers.
-
-    Checksums do not count: JavaScript SDK v3 signs the CRC of an empty body.
-    """
-    return [
-        # A header is latin-1, one character a byte; a decoded parameter is text.
-        (name.lower(), (query.get(name) or "").encode().decode("latin-1"))
-        for name in query
-        if name[:6].lower() == "x-amz-"
-        and name.lower() not in SIGNATURE_PARAMETERS
-        and not name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-checksum-"))
-    ]
 
 
 def _complete(response: S3Response, method: str, request_id: str) -> None:

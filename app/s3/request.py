@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,70 +15,91 @@ if TYPE_CHECKING:
     from app.s3.routing import Rule
 
 
+# Parameters of Signature Version 4; known on every method.
+SIGNATURE_PARAMETERS = frozenset(
+    {
+        "x-amz-algorithm",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-signedheaders",
+        "x-amz-signature",
+        "x-amz-security-token",
+        "x-amz-content-sha256",
+    }
+)
+
+
 class Headers:
-    """Request headers by lower-case name, latin-1 decoded, blanks around the value removed, in the order they came."""
+    """Request headers by lower-case name, latin-1 decoded, blanks around the value removed, in the order they came.
 
-    __slots__ = ("_items", "_values")
+    `values` has each name once; several values of one name are joined with a comma, as HTTP has it. `get` is its `get`.
+    """
 
-    def __init__(self, items: list[tuple[str, str]]) -> None:
+    __slots__ = ("_items", "amz_names", "get", "values")
+
+    def __init__(self, items: Iterable[tuple[str, str]]) -> None:
         self._items = [(name.lower(), value.strip(" \t")) for name, value in items]
-        self._values: dict[str, list[str]] = {}
+        values: dict[str, str] = {}
         for name, value in self._items:
-            self._values.setdefault(name, []).append(value)
-
-    def get(self, name: str) -> str | None:
-        """The header's value; several of one name are joined with a comma, as HTTP has it."""
-        values = self._values.get(name)
-        if values is None:
-            return None
-        return values[0] if len(values) == 1 else ",".join(values)
+            values[name] = f"{values[name]},{value}" if name in values else value
+        self.values: Mapping[str, str] = values
+        self.get = values.get
+        self.amz_names = tuple(name for name in values if name.startswith("x-amz-"))
 
     def get_all(self, name: str) -> list[str]:
-        return self._values.get(name, [])
+        return [value for each, value in self._items if each == name]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._values
+        return name in self.values
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._items)
 
-    def names(self) -> Iterator[str]:
-        return iter(self._values)
-
     def with_prefix(self, prefix: str) -> list[tuple[str, str]]:
         """(name without the prefix, value) of every header that begins so, in order, values of one name joined."""
-        return [
-            (name[len(prefix) :], ",".join(values)) for name, values in self._values.items() if name.startswith(prefix)
-        ]
+        return [(name[len(prefix) :], value) for name, value in self.values.items() if name.startswith(prefix)]
 
-    def added(self, items: list[tuple[str, str]]) -> Headers:
+    def added(self, items: Iterable[tuple[str, str]]) -> Headers:
         """A copy with those of `items` whose name is not here yet."""
-        return Headers(self._items + [(name, value) for name, value in items if name.lower() not in self._values])
+        return Headers(self._items + [(name, value) for name, value in items if name.lower() not in self.values])
 
 
 class Query:
-    """Query parameters, decoded once. A parameter without "=" has the value ""; of a repeated one the first counts."""
+    """Query parameters, decoded once. A parameter without "=" has the value ""; of a repeated one the first counts.
 
-    __slots__ = ("_values", "raw")
+    `is_plain`: there are none but those that sign a request. `in_headers` are those that stand for x-amz-* headers.
+    """
 
-    def __init__(self, raw: str, items: list[tuple[str, str]]) -> None:
-        self.raw = raw
-        self._values: dict[str, list[str]] = {}
+    __slots__ = ("_values", "get", "in_headers", "is_plain")
+
+    def __init__(self, items: Iterable[tuple[str, str]]) -> None:
+        values: dict[str, str] = {}
         for name, value in items:
-            self._values.setdefault(name, []).append(value)
-
-    def get(self, name: str) -> str | None:
-        values = self._values.get(name)
-        return values[0] if values else None
-
-    def get_all(self, name: str) -> list[str]:
-        return self._values.get(name, [])
+            values.setdefault(name, value)
+        self._values = values
+        self.get = values.get
+        self.is_plain = all(name.lower() in SIGNATURE_PARAMETERS for name in values)
+        self.in_headers = () if self.is_plain else tuple(_headers_in(values))
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
+
+
+def _headers_in(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """x-amz-* parameters of a presigned URL. Checksums do not count: JavaScript SDK v3 signs the CRC of an empty body."""
+    for name, value in values.items():
+        lower = name.lower()
+        if (
+            lower.startswith("x-amz-")
+            and lower not in SIGNATURE_PARAMETERS
+            and not lower.startswith(("x-amz-checksum-", "x-amz-sdk-checksum-"))
+        ):
+            # A header is latin-1, one character a byte; a decoded parameter is text.
+            yield lower, value.encode().decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)

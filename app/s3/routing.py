@@ -19,20 +19,6 @@ View = Callable[[S3Request], S3Response]
 
 XML_MAX_BYTES = 1 << 20
 
-# Parameters of Signature Version 4; known on every method.
-SIGNATURE_PARAMETERS = frozenset(
-    {
-        "x-amz-algorithm",
-        "x-amz-credential",
-        "x-amz-date",
-        "x-amz-expires",
-        "x-amz-signedheaders",
-        "x-amz-signature",
-        "x-amz-security-token",
-        "x-amz-content-sha256",
-    }
-)
-
 
 class Level(enum.StrEnum):
     SERVICE = "service"
@@ -80,6 +66,7 @@ class Router:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self._by_place: dict[tuple[str, str, str], list[Rule]] = {}
+        self._base: dict[tuple[str, str], Rule] = {}  # what is left without any parameter
         for rule in self.rules:
             place = self._by_place.setdefault((rule.method, rule.level, rule.subresource), [])
             if any((other.copies, other.query) == (rule.copies, rule.query) for other in place):
@@ -87,10 +74,16 @@ class Router:
             place.append(rule)
             # The special cases come first, so that the plain operation is what is left.
             place.sort(key=lambda known: (not known.copies, known.query is None))
+            if not (rule.subresource or rule.copies or rule.query):
+                self._base[rule.method, rule.level] = rule
 
     def match(self, method: str, target: Target, query: Query, headers: Headers) -> Rule:
         """The rule of a request. Raises: MethodNotAllowed, InvalidArgument (parameters that contradict or are unknown)."""
         level = level_of(target)
+        if query.is_plain and "x-amz-copy-source" not in headers.values:
+            base = self._base.get((method, level))
+            if base is not None:
+                return base
         subresource = _subresource(method, level, query)
         for rule in self._by_place.get((method, level, subresource), ()):
             if rule.copies and "x-amz-copy-source" not in headers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.auth.canonical import joined_headers
 from app.auth.credentials import Credential
 from app.auth.sigv4 import Authenticated, Authenticator
 from app.domain.types import Principal
@@ -35,7 +36,7 @@ def authenticate(
     method: str, target: str, headers: Headers, *, region: str = REGION, now_s: float = NOW_S
 ) -> Authenticated:
     path, _, query = target.partition("?")
-    return authenticator(region=region, now_s=now_s).authenticate(method, path, query, headers)
+    return authenticator(region=region, now_s=now_s).authenticate(method, path, query, joined_headers(headers))
 
 
 def authorization(

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from app.auth.canonical import joined_headers
 from app.auth.credentials import Credential
 from app.auth.payload_mode import STREAMING_UNSIGNED_TRAILER, UNSIGNED, PayloadMode
 from app.auth.signing import sign_headers
@@ -179,7 +180,9 @@ def test_an_empty_region_accepts_any_but_no_other_service() -> None:
 
 def test_an_access_key_may_hold_slashes() -> None:
     credential = Credential("team/one", "secret", OWNER, 1)
-    result = authenticator(credentials=[credential]).authenticate("GET", "/key", "", signed(credential=credential))
+    result = authenticator(credentials=[credential]).authenticate(
+        "GET", "/key", "", joined_headers(signed(credential=credential))
+    )
     assert result.principal is OWNER
 
 
@@ -357,7 +360,7 @@ def _is_within_a_tenth(checker: Authenticator, requests: dict[str, list[tuple[st
         name = "unknown" if turn % 2 else "wrong"
         begin = time.perf_counter_ns()
         try:
-            checker.authenticate("GET", "/key", "", requests[name])
+            checker.authenticate("GET", "/key", "", joined_headers(requests[name]))
         except S3Error:
             costs_ns[name].append(time.perf_counter_ns() - begin)
     unknown, wrong = (sorted(costs)[len(costs) // 4] for costs in costs_ns.values())
@@ -369,12 +372,12 @@ def test_a_rotated_secret_counts_at_once() -> None:
     checker = authenticator()
     checker._find_credential = known.get
     old = signed()
-    assert checker.authenticate("GET", "/key", "", old).principal is OWNER
+    assert checker.authenticate("GET", "/key", "", joined_headers(old)).principal is OWNER
     rotated = Credential(CREDENTIAL.access_key, "rotated", Principal("b" * 64), 2)
     known[CREDENTIAL.access_key] = rotated
     with pytest.raises(SignatureDoesNotMatch):
-        checker.authenticate("GET", "/key", "", old)
-    assert checker.authenticate("GET", "/key", "", signed(credential=rotated)).principal.id == "b" * 64
+        checker.authenticate("GET", "/key", "", joined_headers(old))
+    assert checker.authenticate("GET", "/key", "", joined_headers(signed(credential=rotated))).principal.id == "b" * 64
 
 
 def test_a_host_that_a_proxy_changed_is_found_in_the_operators_list() -> None:
@@ -383,9 +386,9 @@ def test_a_host_that_a_proxy_changed_is_found_in_the_operators_list() -> None:
     ]
     assert type(refusal(headers)) is SignatureDoesNotMatch
     checker = authenticator(signing_hosts=["proxy.example", "minio:9000"])
-    assert checker.authenticate("GET", "/key", "", headers).principal is OWNER
+    assert checker.authenticate("GET", "/key", "", joined_headers(headers)).principal is OWNER
     with pytest.raises(SignatureDoesNotMatch):
-        checker.authenticate("PUT", "/key", "", headers)
+        checker.authenticate("PUT", "/key", "", joined_headers(headers))
 
 
 HOSTILE = [

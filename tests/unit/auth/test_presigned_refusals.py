@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.auth.canonical import joined_headers
 from app.auth.payload_mode import UNSIGNED, PayloadMode
 from app.auth.signing import presign, sign_headers
 from app.domain.errors import (
@@ -233,4 +234,6 @@ def test_parameters_may_come_in_any_order_but_none_may_be_added() -> None:
 
 def test_an_unknown_key_is_named() -> None:
     with pytest.raises(InvalidAccessKeyId):
-        authenticator(credentials=[]).authenticate("GET", "/key", presigned().partition("?")[2], HOST_ONLY)
+        authenticator(credentials=[]).authenticate(
+            "GET", "/key", presigned().partition("?")[2], joined_headers(HOST_ONLY)
+        )
