@@ -10,6 +10,7 @@ from app.metadata.sql import rows
 from app.metadata.sql.listing import BEHIND_ALL, successor
 from app.metadata.sql.mutation import BUCKET, Mutation, Params, Step, plan
 from app.metadata.sql.rows import BUCKET_COLUMNS
+from app.metadata.sql.schema import HIDDEN, LISTED
 
 _ID: Final = f"SELECT bucket.id AS bucket_id, bucket.owner_id AS owner_id FROM {BUCKET}"  # noqa: S608 - constants
 _NO_SUCH_BUCKET: Final = "CASE WHEN found.bucket_id IS NULL THEN 'no_such_bucket' END"
@@ -48,10 +49,11 @@ DELETE_BUCKET: Final = Mutation(
     "delete_bucket",
     plan(
         _ID,
-        refusal="""CASE
+        refusal=f"""CASE
             WHEN found.bucket_id IS NULL THEN 'no_such_bucket'
-            WHEN EXISTS (SELECT 1 FROM versions WHERE bucket_id = found.bucket_id) THEN 'bucket_not_empty'
-        END""",
+            WHEN EXISTS (SELECT 1 FROM versions WHERE bucket_id = found.bucket_id AND {LISTED})
+                OR EXISTS (SELECT 1 FROM versions WHERE bucket_id = found.bucket_id AND {HIDDEN}) THEN 'bucket_not_empty'
+        END""",  # noqa: S608 - constants
         bucket_id="found.bucket_id",
     ),
     (

@@ -18,14 +18,13 @@ from typing import Final
 import apsw
 
 from app.domain.types import Health
-from app.metadata.sql.connections import PAGE_SIZE_BYTES
 from app.metadata.sql.space import Bounds
 
 RESTART_WAIT_MS: Final = 50
 RESTART_EVERY_S: Final = 1.0
 READ_MAX_S: Final = 1.0
 FAILURES_MAX: Final = 3
-_FRAME_BYTES: Final = PAGE_SIZE_BYTES + 24
+_FRAME_HEADER_BYTES: Final = 24
 
 
 class WalKeeper:
@@ -42,6 +41,7 @@ class WalKeeper:
         self._bounds = bounds
         self._interrupt = interrupt
         self._clock_s = clock_s
+        self._frame_bytes = 0
         self._used_bytes = 0
         self._checkpointed_bytes = 0
         self._restarted_s = -RESTART_EVERY_S
@@ -50,6 +50,7 @@ class WalKeeper:
 
     def watch(self, connection: apsw.Connection) -> None:
         """Learn from each of the connection's commits how far the WAL is filled, others' frames included."""
+        self._frame_bytes = int(connection.execute("PRAGMA page_size").get) + _FRAME_HEADER_BYTES
         connection.set_wal_hook(self._note)
 
     def is_due(self) -> bool:
@@ -94,7 +95,7 @@ class WalKeeper:
         self._checkpointed_bytes = self._used_bytes
 
     def _note(self, connection: apsw.Connection, database: str, pages: int) -> int:
-        self._used_bytes = pages * _FRAME_BYTES
+        self._used_bytes = pages * self._frame_bytes
         return apsw.SQLITE_OK
 
     def _may_restart(self) -> bool:

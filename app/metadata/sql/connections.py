@@ -18,7 +18,7 @@ from app.domain.errors import ServiceUnavailable
 from app.metadata.sql import checksums
 from app.metadata.sql.schema import SCHEMA_VERSION
 
-PAGE_SIZE_BYTES: Final = 8_192
+PAGE_SIZE_BYTES: Final = 4_096  # of a file that is made now
 POINT_CACHE_KIB: Final = 8_192
 OTHER_CACHE_KIB: Final = 2_048
 IDLE_READERS_MAX: Final = 4

@@ -14,6 +14,7 @@ from app.domain.types import ListQuery, Page, Upload, UploadQuery, Version, Vers
 from app.metadata.sql import rows
 from app.metadata.sql.mutation import Params
 from app.metadata.sql.rows import UPLOAD_COLUMNS, VERSION_COLUMNS
+from app.metadata.sql.schema import HIDDEN, LISTED
 
 T = TypeVar("T")
 Read = Callable[[str, Params], Sequence[Sequence[Any]]]
@@ -52,10 +53,14 @@ FROM walk LEFT JOIN versions AS version ON version.sequence = walk.sequence AND 
 WHERE walk.cut IS NOT NULL
 """  # noqa: S608 - constants
 
+# A row is in one of two indexes, see schema.py; a key's row in the first is newer than those in the second.
+_RANGE: Final = "FROM versions AS version WHERE bucket_id = :bucket_id AND key >= :start AND key < :end"
 _FLAT_VERSIONS: Final = f"""
-SELECT 0, version.key, {VERSION_COLUMNS} FROM versions AS version
-WHERE bucket_id = :bucket_id AND key >= :start AND key < :end ORDER BY key, sequence DESC LIMIT :limit
-"""  # noqa: S608 - constants
+SELECT 0, version.key AS key, {VERSION_COLUMNS} {_RANGE} AND {LISTED}
+UNION ALL
+SELECT 0, version.key, {VERSION_COLUMNS} {_RANGE} AND {HIDDEN}
+ORDER BY key, sequence DESC LIMIT :limit
+"""
 
 # The first row of the walk is where the last page ended: inside a key, behind a sequence.
 _WALK_VERSIONS: Final = f"""
@@ -66,9 +71,14 @@ WITH RECURSIVE walk (cut, key, sequence, n) AS (
     FROM walk JOIN versions AS step ON step.sequence = COALESCE(
         CASE WHEN walk.cut = 0 THEN
             (SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = walk.key
-             AND sequence < walk.sequence ORDER BY sequence DESC LIMIT 1) END,
-        (SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end
-         ORDER BY key, sequence DESC LIMIT 1))
+             AND NOT is_current AND sequence < walk.sequence ORDER BY sequence DESC LIMIT 1) END,
+        (SELECT sequence FROM (
+            SELECT key, sequence FROM versions
+            WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end AND {LISTED}
+            UNION ALL
+            SELECT key, sequence FROM versions
+            WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end AND {HIDDEN}
+            ORDER BY key, sequence DESC LIMIT 1)))
     LIMIT :limit + 1
 )
 SELECT walk.cut, walk.key, {VERSION_COLUMNS}
@@ -94,12 +104,14 @@ FROM walk LEFT JOIN uploads AS upload ON upload.upload_id = walk.upload_id AND w
 WHERE walk.n = 1
 """  # noqa: S608 - constants
 
-_SEQUENCE_OF: Final = """
+_SEQUENCE_OF: Final = f"""
 SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = :key AND version_id = :id AND NOT is_current
 UNION ALL
-SELECT sequence FROM (SELECT sequence, version_id FROM versions WHERE bucket_id = :bucket_id AND key = :key
+SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = :key AND version_id = :id AND {LISTED}
+UNION ALL
+SELECT sequence FROM (SELECT sequence, version_id FROM versions WHERE bucket_id = :bucket_id AND key = :key AND {HIDDEN}
     ORDER BY sequence DESC LIMIT 1) WHERE version_id = :id
-"""
+"""  # noqa: S608 - constants
 _CREATION_OF: Final = """
 SELECT created_ms FROM uploads WHERE upload_id = :id AND bucket_id = :bucket_id AND key = :key AND state = 'open'
 """

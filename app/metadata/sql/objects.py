@@ -9,12 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from app.metadata.sql.mutation import BUCKET, Mutation, Step, plan
-from app.metadata.sql.rows import VERSION_COLUMNS
+from app.metadata.sql.rows import VERSION_COLUMNS, newest_of
 
-_NEWEST: Final = """
-LEFT JOIN versions AS newest ON newest.sequence =
-    (SELECT sequence FROM versions WHERE bucket_id = bucket.id AND key = :key ORDER BY sequence DESC LIMIT 1)
-"""
+_NEWEST: Final = f"LEFT JOIN versions AS newest ON newest.sequence = {newest_of('bucket.id', ':key')}"
 
 
 def _named(version_id: str) -> str:
@@ -118,11 +115,11 @@ _COMPLETE: Final = (
 )
 
 # A repeat of what was done already, for whoever did not hear the answer.
-_PUBLISHED_BEFORE: Final = """
+_PUBLISHED_BEFORE: Final = f"""
 SELECT version.version_id, version.sequence, version.modified_ms, bucket.versioning
-FROM buckets AS bucket JOIN versions AS version ON version.bucket_id = bucket.id
-WHERE bucket.name = :bucket AND version.key = :key AND version.version_id = :version_id
-"""
+FROM buckets AS bucket {_NEWEST} JOIN versions AS version ON version.sequence = {_named(":version_id")}
+WHERE bucket.name = :bucket
+"""  # noqa: S608 - constants
 
 _NO_OPEN_UPLOAD: Final = """
     WHEN NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = :upload_id AND bucket_id = found.bucket_id
@@ -184,8 +181,8 @@ _REMOVE_PLAN: Final = plan(
     doomed="gone",
     superseded="CASE WHEN adds AND newest IS DISTINCT FROM gone THEN newest END",
     promoted="""CASE WHEN newest = gone AND NOT adds THEN
-        (SELECT sequence FROM versions WHERE bucket_id = found.bucket_id AND key = :key AND sequence < newest
-         ORDER BY sequence DESC LIMIT 1) END""",
+        (SELECT sequence FROM versions WHERE bucket_id = found.bucket_id AND key = :key AND NOT is_current
+         AND sequence < newest ORDER BY sequence DESC LIMIT 1) END""",
     is_marker="adds OR (SELECT is_marker FROM versions WHERE sequence = gone)",
     adds_marker="CASE WHEN adds THEN 1 END",
 )

@@ -14,15 +14,13 @@ from app.metadata.sql import checksums, rows
 from app.metadata.sql.buckets import READ_BUCKET
 from app.metadata.sql.connections import OTHER_CACHE_KIB, POINT_CACHE_KIB, Readers, patiently
 from app.metadata.sql.mutation import Params
-from app.metadata.sql.rows import VERSION_COLUMNS, VERSION_WIDTH
+from app.metadata.sql.rows import VERSION_COLUMNS, VERSION_WIDTH, newest_of
 
 R = TypeVar("R")
 
 BUCKETS_KEPT_MAX: Final = 1_024
 
-_CURRENT: Final = (
-    "(SELECT sequence FROM versions WHERE bucket_id = bucket.id AND key = ?2 ORDER BY sequence DESC LIMIT 1)"
-)
+_CURRENT: Final = newest_of("bucket.id", "?2")
 _NAMED: Final = f"""
 COALESCE(
     (SELECT sequence FROM versions WHERE bucket_id = bucket.id AND key = ?2 AND version_id = ?3 AND NOT is_current),

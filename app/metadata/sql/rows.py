@@ -26,6 +26,7 @@ from app.domain.types import (
     Versioning,
 )
 from app.metadata.sql.mutation import Value
+from app.metadata.sql.schema import HIDDEN, LISTED
 
 DECODED_MAX = 512  # distinct texts of each kind that stay decoded
 
@@ -50,6 +51,16 @@ PART_COLUMNS = (
 )
 
 Row = Sequence[Any]
+
+
+def newest_of(bucket_id: str, key: str) -> str:
+    """An expression for the sequence of a key's newest row: the current object, or else the first of what is hidden."""
+    return f"""
+    COALESCE(
+        (SELECT sequence FROM versions WHERE bucket_id = {bucket_id} AND key = {key} AND {LISTED}),
+        (SELECT sequence FROM versions WHERE bucket_id = {bucket_id} AND key = {key} AND {HIDDEN}
+         ORDER BY sequence DESC LIMIT 1))
+    """  # noqa: S608 - called with constants
 
 
 def bucket(row: Row, documents: Mapping[str, str] | None = None) -> Bucket:

@@ -76,8 +76,11 @@ _BUCKETS = (
     """,
 )
 
-# A key's current row is the one with its highest sequence. So a never versioned bucket, where all rows are current,
-# has no entry in versions_noncurrent, and pays for two indexes only.
+# What a row of `versions` is in, as a statement must say it to be answered from that index.
+LISTED: Final = "is_current AND NOT is_marker"
+HIDDEN: Final = "(NOT is_current OR is_marker)"
+
+# A key's current row is the one with its highest sequence.
 _VERSIONS = (
     """
     CREATE TABLE versions (
@@ -104,7 +107,7 @@ _VERSIONS = (
     )
     """,
     "CREATE UNIQUE INDEX versions_by_key ON versions (bucket_id, key, sequence DESC)",
-    "CREATE UNIQUE INDEX versions_listed ON versions (bucket_id, key) WHERE is_current AND NOT is_marker",
+    f"CREATE UNIQUE INDEX versions_listed ON versions (bucket_id, key) WHERE {LISTED}",
     "CREATE UNIQUE INDEX versions_noncurrent ON versions (bucket_id, key, version_id) WHERE NOT is_current",
     "CREATE INDEX versions_by_blob ON versions (blob) WHERE blob IS NOT NULL",
     "CREATE INDEX versions_by_upload ON versions (upload_id) WHERE upload_id IS NOT NULL",
@@ -188,6 +191,17 @@ _REST = (
     "INSERT INTO plan (one, sequence) VALUES (1, 0)",
 )
 
+# From here on a row is in exactly one of versions_listed, which has the current objects, and versions_hidden, which has all
+# else, newest first: a key's newest row is its entry in the former or else its first in the latter. So a row of a never
+# versioned bucket is in one index by key. A second one would cost a page of the write-ahead log for each key written.
+_ONE_INDEX_BY_KEY = (
+    f"CREATE UNIQUE INDEX versions_hidden ON versions (bucket_id, key, sequence DESC) WHERE {HIDDEN}",
+    "DROP INDEX versions_by_key",
+)
+
 # Append only: a released migration is never changed.
-MIGRATIONS: Final[Sequence[Sequence[str]]] = ((_PLAN, *_BUCKETS, *_VERSIONS, *_UPLOADS, *_REST),)
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (
+    (_PLAN, *_BUCKETS, *_VERSIONS, *_UPLOADS, *_REST),
+    _ONE_INDEX_BY_KEY,
+)
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -8,19 +8,28 @@ from typing import Any, Final
 import apsw
 
 from app.metadata.sql.mutation import Params
+from app.metadata.sql.schema import HIDDEN, LISTED
 
 Read = Callable[[str, Params], Sequence[Any]]
 
 PROBLEMS_MAX: Final = 100  # of each kind; more say no more
 _SLICE_ROWS: Final = 2_000  # so that no single read lasts long
 
+
+def _has_newer(where: str) -> str:
+    """Whether the rows of one index, see schema.py, have a newer one of the same key."""
+    return f"""
+    EXISTS (SELECT 1 FROM versions WHERE bucket_id = version.bucket_id AND key = version.key AND {where}
+        AND sequence > version.sequence)
+    """  # noqa: S608 - called with constants
+
+
 # Each check goes over `versions` in slices by sequence, and gives (sequence, sentence).
 _BY_SEQUENCE: Final = (
-    """
+    f"""
     SELECT version.sequence, 'is_current of version ' || version.sequence || ' is wrong' FROM slice AS version
-    WHERE version.is_current <> (NOT EXISTS (SELECT 1 FROM versions AS newer
-        WHERE newer.bucket_id = version.bucket_id AND newer.key = version.key AND newer.sequence > version.sequence))
-    """,
+    WHERE version.is_current <> NOT ({_has_newer(LISTED)} OR {_has_newer(HIDDEN)})
+    """,  # noqa: S608 - constants
     """
     SELECT version.sequence, 'version ' || version.sequence || ' is in no bucket' FROM slice AS version
     WHERE NOT EXISTS (SELECT 1 FROM buckets WHERE id = version.bucket_id)

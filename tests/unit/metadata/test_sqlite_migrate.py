@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from app.domain.types import ListQuery, VersionQuery
 from app.metadata.sql import migrate as migrating
 from app.metadata.sql.connections import PAGE_SIZE_BYTES, SchemaMismatch
 from app.metadata.sql.schema import MIGRATIONS, SCHEMA_VERSION
@@ -126,5 +127,30 @@ def test_a_creation_killed_anywhere_is_done_next_time(tmp_path: Path, stop_at: i
     store = SqliteStore.from_path(path)
     store.migrate()
     store.open()
+    assert store.verify() == []
+    store.close()
+
+
+def test_rows_of_the_first_schema_are_found_by_the_indexes_of_the_second(tmp_path: Path) -> None:
+    path = str(tmp_path / "metadata.db")
+    migrating.migrate(path, MIGRATIONS[:1])
+    connection = apsw.Connection(path)
+    connection.execute(
+        "INSERT INTO buckets VALUES (1, 'bucket', 'o', 'r', 1, 'Enabled', 1); UPDATE plan SET sequence = 9"
+    )
+    for sequence, key, is_current, is_marker in [(2, "a", 0, 0), (3, "a", 1, 0), (4, "b", 0, 0), (5, "b", 1, 1)]:
+        connection.execute(
+            "INSERT INTO versions (sequence, bucket_id, key, version_id, is_current, is_marker, owner_id, modified_ms, "
+            "size_bytes, etag, is_inline, blob) VALUES (?, 1, ?, ?, ?, ?, 'o', 1, 0, '', 0, ?)",
+            (sequence, key, f"v{sequence}", is_current, is_marker, None if is_marker else f"blob {sequence}"),
+        )
+    connection.close()
+    store = SqliteStore.from_path(path)
+    store.migrate()
+    store.open()
+    assert [version.key for version in store.list_current(ListQuery(BUCKET)).entries] == ["a"]
+    assert [version.sequence for version in store.list_versions(VersionQuery(BUCKET)).entries] == [3, 2, 5, 4]
+    looked_up = [store.look_up(BUCKET, *where).version for where in (("a",), ("b",), ("a", "v2"), ("b", "v5"))]
+    assert [version and version.sequence for version in looked_up] == [3, 5, 2, 5]
     assert store.verify() == []
     store.close()
