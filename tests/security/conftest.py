@@ -32,9 +32,9 @@ def users_setting() -> str:
 @pytest.fixture(scope="package")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Two workers, and the users alice and bob beside root."""
-    server = RunningServer(
-        tmp_path_factory.mktemp("guarded") / "data", workers=2, environ={"BLEEPSTORE_AUTH_USERS": users_setting()}
-    )
+    # No sweep takes away what tests count before and after.
+    environ = {"BLEEPSTORE_AUTH_USERS": users_setting(), "BLEEPSTORE_STORAGE_GARBAGE_GRACE_S": "86400"}
+    server = RunningServer(tmp_path_factory.mktemp("guarded") / "data", workers=2, environ=environ)
     try:
         yield server.start()
     finally:
