@@ -28,9 +28,9 @@ def http_date(moment_ms: int) -> str:
 
 def iso_date(moment_ms: int) -> str:
     """The moment as XML has it: "2026-02-22T12:00:00.000Z", always whole seconds."""
-    day, rest_s = divmod(moment_ms // 1000, _DAY_S)
-    # In listings all days are few and all seconds are different.
-    return _iso_day(day) + _ISO_MINUTES[rest_s // 60] + _ISO_SECONDS[rest_s % 60]
+    moment_s = moment_ms // 1000
+    # In a listing days are few, and no two seconds are alike.
+    return f"{_iso_day(moment_s // _DAY_S)}{_ISO_MINUTES[moment_s // 60 % 1_440]}{_ISO_SECONDS[moment_s % 60]}"
 
 
 @lru_cache(maxsize=4096)

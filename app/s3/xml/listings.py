@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 from app.domain.dates import iso_date
@@ -201,28 +201,28 @@ def list_parts_result(
     )
 
 
-def _contents(entries: Sequence[Listed], encode: bool, owners: Iterable[str]) -> Iterator[str]:
-    described = zip(_shown_keys(entries, encode), entries, owners, strict=False)
-    return (f"<Contents>{_described(key, row)}{owner}</Contents>" for key, row, owner in described)
+def _contents(entries: Sequence[Listed], encode: bool, owners: Iterable[str]) -> list[str]:
+    keys = _shown_keys(entries, encode)
+    return [_entry("Contents", key, row, "", owner) for key, row, owner in zip(keys, entries, owners, strict=False)]
 
 
-def _versions(entries: Sequence[ListedVersion], encode: bool, owners: Iterable[str]) -> Iterator[str]:
-    described = zip(_shown_keys(entries, encode), entries, owners, strict=False)
-    return (_version(key, row, owner) for key, row, owner in described)
+def _versions(entries: Sequence[ListedVersion], encode: bool, owners: Iterable[str]) -> list[str]:
+    keys = _shown_keys(entries, encode)
+    return [_version(key, row, owner) for key, row, owner in zip(keys, entries, owners, strict=False)]
 
 
 def _version(key: str, row: ListedVersion, owner: str) -> str:
     is_latest = "true" if row.is_current else "false"
-    version_id = f"<VersionId>{escape(row.version_id)}</VersionId><IsLatest>{is_latest}</IsLatest>"
+    identity = f"<VersionId>{escape(row.version_id)}</VersionId><IsLatest>{is_latest}</IsLatest>"
     if row.is_delete_marker:
         return (
-            f"<DeleteMarker><Key>{key}</Key>{version_id}"
+            f"<DeleteMarker><Key>{key}</Key>{identity}"
             f"<LastModified>{iso_date(row.modified_ms)}</LastModified>{owner}</DeleteMarker>"
         )
-    return f"<Version>{_described(key, row)}{version_id}{owner}</Version>"
+    return _entry("Version", key, row, identity, owner)
 
 
-def _described(key: str, row: Listed) -> str:
+def _entry(name: str, key: str, row: Listed, identity: str, owner: str) -> str:
     algorithm = row.checksum_algorithm
     kind = (
         ""
@@ -230,9 +230,9 @@ def _described(key: str, row: Listed) -> str:
         else f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{row.checksum_type}</ChecksumType>"
     )
     return (
-        f"<Key>{key}</Key><LastModified>{iso_date(row.modified_ms)}</LastModified>"
+        f"<{name}><Key>{key}</Key><LastModified>{iso_date(row.modified_ms)}</LastModified>"
         f"<ETag>&quot;{row.etag}&quot;</ETag>{kind}<Size>{row.size_bytes}</Size>"
-        f"<StorageClass>{row.storage_class}</StorageClass>"
+        f"<StorageClass>{row.storage_class}</StorageClass>{identity}{owner}</{name}>"
     )
 
 

@@ -70,7 +70,7 @@ def key_texts(texts: Sequence[str], encode: bool) -> Sequence[str]:
 
 def document(root: str, *pieces: str) -> bytes:
     """A success document: its root in S3's namespace."""
-    return f'{HEAD}<{root} xmlns="{NAMESPACE}">{"".join(pieces)}</{root}>'.encode()
+    return "".join((HEAD, f'<{root} xmlns="{NAMESPACE}">', *pieces, f"</{root}>")).encode()
 
 
 def element(name: str, text: str) -> str:
