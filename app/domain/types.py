@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, NewType, Protocol, TypeVar
+from typing import Generic, NamedTuple, NewType, Protocol, TypeVar
 
 from app.domain.acl import Acl
 
@@ -104,8 +104,7 @@ class BucketQuery:
 # -- Objects -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(NamedTuple):
     """`value` is base64; a composite one ends in "-N" as S3 sends it. `algorithm` is S3's name: "CRC64NVME", "SHA256", …"""
 
     algorithm: str
@@ -147,8 +146,7 @@ class Manifest:
         return sum(run.count for run in self.runs)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """Where a version's bytes are: exactly one of the three, and none for a delete marker.
 
     `inline` of a version that was read without its bytes is None while `is_inline` is true.
@@ -186,8 +184,7 @@ class Completion:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One row: an object's version or a delete marker. Order among a key's versions is `sequence`, never a clock."""
 
     bucket: str
@@ -219,8 +216,7 @@ class Version:
         return self.checksum.type if self.checksum is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """A bucket and one of its versions as one snapshot saw them. `version` is None where the key or the id is unknown."""
 
     bucket: Bucket

@@ -101,4 +101,4 @@ class _WsgiResponse(flask.Response):
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         start_response(*start_line(self._answer))
-        return SentBody(self._answer.body, self._finish)
+        return SentBody(self._answer, self._finish)

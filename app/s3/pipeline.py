@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from app.auth import access
@@ -55,8 +56,7 @@ _OF_OBJECT_BYTES = frozenset(
 _log = logging.getLogger("bleepstore.s3")
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A request as a server hands it over: nothing in it is decoded or believed yet."""
 
     method: str
@@ -188,17 +188,16 @@ class Pipeline:
         outcome.operation = rule.operation
         if target.key is not None:
             check_key(target.key)
-        payload = RequestPayload(incoming.wire, authenticated, headers)
         request = S3Request(
-            method=incoming.method,
-            target=target,
-            query=query,
-            headers=headers,
-            payload=payload,
-            principal=authenticated.principal,
-            request_id=outcome.request_id,
-            rule=rule,
-            store=self._store,
+            incoming.method,
+            target,
+            query,
+            headers,
+            partial(RequestPayload, incoming.wire, authenticated, headers),
+            authenticated.principal,
+            outcome.request_id,
+            rule,
+            self._store,
             remote_address=incoming.remote_address,
             is_secure=incoming.is_secure,
             is_signed=not authenticated.principal.is_anonymous,
@@ -211,7 +210,7 @@ class Pipeline:
         try:
             response = rule.view(request)
         finally:
-            outcome.bytes_in = payload.received_bytes
+            outcome.bytes_in = request.received_bytes
         if self._store.encrypted_at_rest and rule.operation in _OF_OBJECT_BYTES:
             response.headers.append(ENCRYPTED_AT_REST)
         return response

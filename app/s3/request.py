@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.core.store import Store
 from app.domain.errors import InternalError, NoSuchKey
@@ -102,8 +102,7 @@ def _headers_in(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield lower, value.encode().decode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The request target, parsed once: signature, policy and handler all read this.
 
     `raw_path` and `raw_query` are as received (absolute-form reduced to its path). `bucket` and `key` are decoded;
@@ -124,7 +123,7 @@ class S3Request:
     target: Target
     query: Query
     headers: Headers
-    payload: Payload
+    make_payload: Callable[[], Payload]  # when a view first asks for it: most requests have no body
     principal: Principal
     request_id: str
     rule: Rule
@@ -134,6 +133,18 @@ class S3Request:
     looked_up: Lookup | None = None
     is_signed: bool = False
     enforces_access: bool = True
+    _payload: Payload | None = None
+
+    @property
+    def payload(self) -> Payload:
+        if self._payload is None:
+            self._payload = self.make_payload()
+        return self._payload
+
+    @property
+    def received_bytes(self) -> int:
+        """Of the body, from the wire, as far as anybody has read it."""
+        return 0 if self._payload is None else getattr(self._payload, "received_bytes", 0)
 
     @property
     def bucket(self) -> Bucket:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from app.core import content
-from app.domain.types import Body, FileSpan
+from app.domain.types import FileSpan
 from app.s3.request import S3Response
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -15,17 +15,19 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 class SentBody:
     """Iterates a body and reports its end once.
 
+    `length` is the body's as the head tells it: for HEAD, of a body that is not sent.
     A server that knows `span` may send the file itself, and one that knows `whole` all bytes at once; it then sets `sent`.
     """
 
-    __slots__ = ("_body", "_finish", "sent", "span", "whole")
+    __slots__ = ("_body", "_finish", "length", "sent", "span", "whole")
 
-    def __init__(self, body: Body, finish: Callable[[int], None]) -> None:
-        self._body = body
+    def __init__(self, answer: S3Response, finish: Callable[[int], None]) -> None:
+        self._body = body = answer.body
         self._finish: Callable[[int], None] | None = finish
         self.whole = body if isinstance(body, bytes) else None
         self.span = body if isinstance(body, FileSpan) else None
         self.sent = 0
+        self.length = answer.content_length
 
     def __iter__(self) -> Iterator[bytes]:
         body = self._body

@@ -30,4 +30,4 @@ class ShortWay:
             return None
         answer, finish = self._pipeline.handle(incoming, routed)
         start(*start_line(answer))
-        return SentBody(answer.body, finish)
+        return SentBody(answer, finish)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from app.domain.types import FileSpan
+from app.s3.sending import SentBody
 from app.server.body import NoBody, Wire
 from app.server.head import RequestHead
 from app.server.limits import WireLimits
@@ -91,12 +92,12 @@ class Response:
             self.keeps_alive = (
                 may_keep and self._request.keeps_alive and self._wire.can_be_finished(self._limits.rest_max_bytes)
             )
-        whole: bytes | None = getattr(body, "whole", None)
+        if isinstance(body, SentBody) and body.whole is not None:
+            self._send_whole(body, body.whole)
+            return self.keeps_alive
         span: FileSpan | None = getattr(body, "span", None)
         if self._is_bodiless():
             self._begin(self._make_head(None, has_body=False))
-        elif whole is not None and not self.is_begun:
-            self._send_whole(whole, body)
         elif span is not None and not self._transport.is_secure:
             self._send_span(span, body)
         else:
@@ -105,12 +106,22 @@ class Response:
 
     # -- the body ------------------------------------------------------------------------------------------------
 
-    def _send_whole(self, whole: bytes, body: Any) -> None:
-        """A body that is here as a whole. `body.sent` is the body's own record of what the client got."""
-        self._send_first(whole, len(whole))
+    def _send_whole(self, body: SentBody, whole: bytes) -> None:
+        """An answer of our own that is here as a whole."""
+        if self._is_bodiless():
+            self._begin(self._make_own_head())
+            return
+        if len(whole) != body.length:
+            _log.error("response.length_wrong", extra={"declared_bytes": body.length, "sent_bytes": len(whole)})
+            self.keeps_alive = False
+            whole = whole[: body.length]
+        head = self._make_own_head()
+        if len(whole) <= JOIN_MAX_BYTES:
+            self._begin(head + whole)
+        else:
+            self._begin(head, more=True)
+            self._send(whole)
         body.sent = len(whole)
-        if self._left:
-            _log.error("response.too_short", extra={"missing_bytes": self._left})
 
     def _send_span(self, span: FileSpan, body: Any) -> None:
         """`body.sent` is kept up while sending."""
@@ -193,7 +204,7 @@ class Response:
 
     def _make_head(self, length: int | None, *, has_body: bool = True) -> bytes:
         """The head's bytes; decides the framing. `length` is the body's where it is known. Raises: BadResponse."""
-        lines = [f"HTTP/1.1 {self._status}", f"Date: {http_date(int(time()))}", f"Server: {SERVER_NAME}"]
+        lines = [_opening(self._status, int(time()))]
         forbids_length = self._status[:3] in ("204", "304")
         has_length = False
         for name, value in self._headers:
@@ -213,7 +224,13 @@ class Response:
             elif not has_length:
                 lines.append(f"Content-Length: {length}")
         self._add_connection(lines)
-        return _joined(lines)
+        return _joined(lines, len(lines) + _OPENING_LINES)
+
+    def _make_own_head(self) -> bytes:
+        """As `_make_head`, of headers that the pipeline made: none is the server's to say, and the length is among them."""
+        lines = [_opening(self._status, int(time())), *map(": ".join, self._headers)]
+        self._add_connection(lines)
+        return _joined(lines, len(lines) + _OPENING_LINES)
 
     def _frame_by_chunks(self, lines: list[str]) -> None:
         """The length is not known: chunks where the client understands them, else the connection's end."""
@@ -277,11 +294,19 @@ class _DateCache:
 http_date = _DateCache()
 
 
-def _joined(lines: list[str]) -> bytes:
+@lru_cache(maxsize=32)
+def _opening(status: str, second: int) -> str:
+    """The lines with which every head begins."""
+    return f"HTTP/1.1 {status}\r\nDate: {http_date(second)}\r\nServer: {SERVER_NAME}"
+
+
+_OPENING_LINES = 3
+
+
+def _joined(lines: list[str], line_ends: int) -> bytes:
     """The head, or BadResponse where a name or value would have begun a line of its own."""
     lines += ("", "")
     text = "\r\n".join(lines)
-    line_ends = len(lines) - 1
     if text.count("\n") != line_ends or text.count("\r") != line_ends or "\0" in text:
         raise BadResponse("a response header holds CR, LF or NUL")
     try:

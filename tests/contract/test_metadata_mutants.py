@@ -109,7 +109,7 @@ def follows_the_clock_back(patch: pytest.MonkeyPatch) -> None:
     version = Objects._version
 
     def clocked(self: Objects, new: NewVersion, history: History, version_id: str) -> Version:
-        return dataclasses.replace(version(self, new, history, version_id), modified_ms=new.created_ms)
+        return version(self, new, history, version_id)._replace(modified_ms=new.created_ms)
 
     patch.setattr(Objects, "_version", clocked)
 

@@ -135,7 +135,7 @@ def _with_keys_by(change: Callable[[str], str]) -> None:
 
     def parse_target(raw: str, host: str, domains: Sequence[str]) -> tuple[Target, Query]:
         parsed, query = parse(raw, host, domains)
-        return replace(parsed, key=parsed.key and change(parsed.key)), query
+        return parsed._replace(key=parsed.key and change(parsed.key)), query
 
     _put(pipeline, parse_target=parse_target)
 

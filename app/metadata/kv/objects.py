@@ -49,7 +49,7 @@ class Objects(Plumbing):
                 body = history.tx.get(layout.INLINE + layout.number(version.sequence))
                 if body is None:
                     continue  # replaced since its row was read
-                version = dataclasses.replace(version, content=Content(is_inline=True, inline=body))
+                version = version._replace(content=Content(is_inline=True, inline=body))
             # The bucket has not changed, so it and the row were true together at some moment in between.
             again = self._keyspace.get(history.tx.scope, layout.BUCKET)
             if again and again.token == entry.token:
@@ -91,7 +91,7 @@ class Objects(Plumbing):
         return Version(
             new.bucket, new.key, version_id, self._sequence(history.row.bucket, last.sequence if last else 0), True,
             False, new.owner_id, max(new.created_ms, last.modified_ms if last else 0), new.size_bytes, new.etag,
-            dataclasses.replace(new.content, inline=None),
+            new.content._replace(inline=None),
             new.attributes, new.tags, new.acl, new.checksum,
         )  # fmt: skip
 
@@ -155,8 +155,7 @@ class Objects(Plumbing):
                 raise NoSuchVersion(Key=key, VersionId=version.version_id)
             if version.is_delete_marker:
                 raise MethodNotAllowed
-            changed = dataclasses.replace(
-                version,
+            changed = version._replace(
                 tags=version.tags if change.tags is None else change.tags,
                 acl=version.acl if change.acl is None else change.acl,
             )

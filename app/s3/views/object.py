@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from app.core import content, lookup, objects
 from app.domain import conditions, multipart, ranges
@@ -111,8 +111,7 @@ def _removed_headers(removed: Removed, asked: str | None) -> list[tuple[str, str
     return headers
 
 
-@dataclass(frozen=True, slots=True)
-class _Selection:
+class _Selection(NamedTuple):
     """The bytes a read asks for, and how the answer describes them."""
 
     status: int
@@ -181,4 +180,4 @@ def _part_checksum(request: S3Request, version: Version, number: int) -> Checksu
     checksum = rows[0].checksum if rows else None
     if checksum is None or version.checksum is None:
         return checksum
-    return replace(checksum, type=version.checksum.type)
+    return checksum._replace(type=version.checksum.type)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from app.domain.types import FileSpan
+from app.s3.request import S3Response
 from app.s3.sending import SentBody
 
 
@@ -17,7 +18,7 @@ def _opened(path: Path, content: bytes) -> int:
 def test_a_file_that_is_read_in_pieces_is_closed_once(tmp_path: Path) -> None:
     """Closed twice, the second time would close whatever another request has opened meanwhile."""
     sent: list[int] = []
-    body = SentBody(FileSpan(_opened(tmp_path / "a", b"0123456789"), 2, 5), sent.append)
+    body = SentBody(S3Response(body=FileSpan(_opened(tmp_path / "a", b"0123456789"), 2, 5)), sent.append)
     assert b"".join(body) == b"23456"
     others = _opened(tmp_path / "b", b"another request's")  # gets the number that has become free
     try:
@@ -30,7 +31,7 @@ def test_a_file_that_is_read_in_pieces_is_closed_once(tmp_path: Path) -> None:
 
 def test_a_file_that_nobody_reads_is_closed(tmp_path: Path) -> None:
     file = _opened(tmp_path / "a", b"0123456789")
-    body = SentBody(FileSpan(file, 0, 10), lambda _: None)
+    body = SentBody(S3Response(body=FileSpan(file, 0, 10)), lambda _: None)
     body.close()
     body.close()
     again = _opened(tmp_path / "a", b"")
@@ -41,7 +42,7 @@ def test_a_file_that_nobody_reads_is_closed(tmp_path: Path) -> None:
 def test_a_file_that_is_read_in_part_is_closed(tmp_path: Path) -> None:
     file = _opened(tmp_path / "a", bytes(3_000_000))
     sent: list[int] = []
-    body = SentBody(FileSpan(file, 0, 3_000_000), sent.append)
+    body = SentBody(S3Response(body=FileSpan(file, 0, 3_000_000)), sent.append)
     pieces = iter(body)
     assert len(next(pieces)) + len(next(pieces)) == 2 << 20
     body.close()
