@@ -25,6 +25,7 @@ Outcome = tuple[R | None, BaseException | None]
 DISK_THREADS = 16
 SCAN_THREADS = 4
 QUEUE_WAIT_MAX_S = 10.0
+WITHDRAW_EVERY_S = 0.05  # so often the hub looks for submitters who have waited too long
 
 _gevent: _Gevent | None = None
 
@@ -91,27 +92,22 @@ def now_ms() -> int:
 
 
 def _nothing() -> None:
-    """What a ticket's waiter does before anybody waits, and a hook that was not given."""
+    """A hook that was not given."""
 
 
 class Ticket(Generic[T, R]):
-    """One piece of work in a SerialThread's queue. Whoever takes the claim, thread or waiter, decides its fate."""
+    """One piece of work in a SerialThread's queue. Who waits for it: a greenlet of the hub, or a thread at a lock."""
 
-    __slots__ = ("_claim", "error", "item", "result", "waiter")
+    __slots__ = ("deadline_s", "error", "greenlet", "is_done", "item", "lock", "result")
 
-    def __init__(self, item: T) -> None:
+    def __init__(self, item: T, deadline_s: float) -> None:
         self.item = item
+        self.deadline_s = deadline_s  # on time.monotonic: not begun by then, it is withdrawn
         self.result: R | None = None
         self.error: BaseException | None = None
-        self.waiter: Callable[[], None] = _nothing
-        self._claim = [True]
-
-    def take(self) -> bool:
-        """True for exactly one caller: list.pop is atomic."""
-        try:
-            return self._claim.pop()
-        except IndexError:
-            return False
+        self.is_done = False  # the hub knows of its answer
+        self.greenlet: Any = None
+        self.lock: Any = None
 
 
 class SerialThread(Generic[T, R]):
@@ -120,8 +116,10 @@ class SerialThread(Generic[T, R]):
     `perform(tickets)` runs in that thread, sets `result` or `error` on every ticket and must not raise; the submitters
     are woken after it returns, those of the hub all at once. The thread uses no patched object and never logs.
 
-    `prepare` runs in it when work has come and before any of it is claimed: what waits for long does so there, where
+    `prepare` runs in it when work has come and before any of it is taken: what waits for long does so there, where
     submitters may still withdraw. `settle` runs after the submitters were woken. Neither may raise.
+
+    A ticket is in the queue or it is not: whoever takes it out, thread or submitter, decides its fate.
     """
 
     def __init__(
@@ -138,7 +136,11 @@ class SerialThread(Generic[T, R]):
         self._prepare = prepare
         self._settle = settle
         self._group_max = group_max
-        self._queue: _queue.SimpleQueue[Ticket[T, R] | None] = _queue.SimpleQueue()
+        self._queue: deque[Ticket[T, R]] = deque()
+        self._bell: _queue.SimpleQueue[None] = _queue.SimpleQueue()
+        self._is_idle = False  # the thread waits for the bell, or is about to, and nobody has rung it yet
+        self._is_stopping = False
+        self._is_watched = False  # the hub looks at deadlines now and then
         self._ended = _original("_thread", "allocate_lock")()
 
     def start(self) -> None:
@@ -147,78 +149,157 @@ class SerialThread(Generic[T, R]):
 
     def stop(self) -> None:
         """Let the thread finish what is queued, and end. For tests and the command line; a worker just exits."""
-        self._queue.put(None)
+        self._is_stopping = True
+        self._bell.put(None)
         self._ended.acquire()
         self._ended.release()
 
     def depth(self) -> int:
-        return self._queue.qsize()
+        return len(self._queue)
 
     def submit(self, item: T, wait_max_s: float = QUEUE_WAIT_MAX_S) -> R:
-        """The result of `item`, once its group is done. Raises: its error; SlowDown when it was not begun in time."""
-        ticket, waiting = self._put(item)
-        if not waiting.wait(wait_max_s):
-            if ticket.take():
-                raise SlowDown("The metadata writer is busy. Please reduce your request rate.")
-            waiting.wait(None)
+        """The result of `item`, once its group is done. From any greenlet in the hub's thread, and from any thread.
+
+        Raises: its error; SlowDown when it was not begun in time (in the hub's thread up to WITHDRAW_EVERY_S later).
+        """
+        ticket: Ticket[T, R] = Ticket(item, time.monotonic() + wait_max_s)
+        if _gevent is not None and _gevent.is_hub_thread():
+            ticket.greenlet = _gevent.current()
+            self._put_from_hub((ticket,), _gevent)
+            _gevent.park(ticket)
+        else:
+            self._wait_in_thread((ticket,))
         if ticket.error is not None:
             raise ticket.error
         return ticket.result  # type: ignore[return-value]
 
+    def submit_all(self, items: Sequence[T], wait_max_s: float = QUEUE_WAIT_MAX_S) -> list[Ticket[T, R]]:
+        """As `submit`, of many in order: they share groups, and the caller waits once. Gives tickets with outcomes."""
+        deadline_s = time.monotonic() + wait_max_s
+        tickets: list[Ticket[T, R]] = [Ticket(item, deadline_s) for item in items]
+        if _gevent is not None and _gevent.is_hub_thread():
+            self._put_from_hub(tickets, _gevent)
+            # Answers come in order, so the last one is waited for and, unless it was withdrawn, no other.
+            for ticket in reversed(tickets):
+                if not ticket.is_done:
+                    ticket.greenlet = _gevent.current()
+                    _gevent.park(ticket)
+        else:
+            self._wait_in_thread(tickets)
+        return tickets
+
     def probe(self, item: T, wait_max_s: float) -> bool:
         """Whether `item` was done in time. Never waits longer, even for work that was begun. Raises: its error."""
-        ticket, waiting = self._put(item)
-        if not waiting.wait(wait_max_s):
-            ticket.take()
+        ticket: Ticket[T, R] = Ticket(item, time.monotonic() + wait_max_s)
+        if _gevent is not None and _gevent.is_hub_thread():
+            ticket.greenlet = _gevent.current()
+            self._put_from_hub((ticket,), _gevent)
+            is_done = _gevent.park_for(ticket, wait_max_s)
+        else:
+            ticket.lock = _taken_lock()
+            self._put((ticket,))
+            is_done = ticket.lock.acquire(True, wait_max_s)
+        if not is_done:
+            self._withdraw(ticket)
             return False
         if ticket.error is not None:
             raise ticket.error
         return True
 
-    def _put(self, item: T) -> tuple[Ticket[T, R], _ThreadWait | _GreenletWait]:
-        ticket: Ticket[T, R] = Ticket(item)
-        waiting = _gevent.waiting() if _gevent is not None and _gevent.is_hub_thread() else _ThreadWait()
-        ticket.waiter = waiting.wake
-        self._queue.put(ticket)
-        return ticket, waiting
+    def _put(self, tickets: Sequence[Ticket[T, R]]) -> None:
+        self._queue.extend(tickets)
+        # Who finds the thread idle rings, after saying so: the thread looks at the queue again when it was rung for.
+        if self._is_idle:
+            self._is_idle = False
+            self._bell.put(None)
+
+    def _put_from_hub(self, tickets: Sequence[Ticket[T, R]], gevent: _Gevent) -> None:
+        self._put(tickets)
+        if not self._is_watched:
+            self._is_watched = True
+            gevent.repeat(self._withdraw_late, WITHDRAW_EVERY_S)
+
+    def _wait_in_thread(self, tickets: Sequence[Ticket[T, R]]) -> None:
+        for ticket in tickets:
+            ticket.lock = _taken_lock()
+        self._put(tickets)
+        for ticket in tickets:
+            if not ticket.lock.acquire(True, max(0, ticket.deadline_s - time.monotonic())):
+                self._give_up(tickets)
+                ticket.lock.acquire()
+
+    def _withdraw(self, ticket: Ticket[T, R]) -> bool:
+        """Whether it was still in the queue, and no longer is. Atomic, as is all that the thread does with the queue."""
+        try:
+            self._queue.remove(ticket)
+        except ValueError:
+            return False
+        return True
+
+    def _withdraw_late(self) -> bool:
+        """On the hub: answer its tickets that have waited for too long. Gives whether there is more to watch."""
+        if not self._queue:
+            self._is_watched = False
+            return False
+        now_s = time.monotonic()
+        late = [ticket for ticket in tuple(self._queue) if ticket.deadline_s < now_s and ticket.lock is None]
+        self._give_up(late)
+        return True
+
+    def _give_up(self, late: Sequence[Ticket[T, R]]) -> None:
+        """Withdraw and answer those that were not begun."""
+        withdrawn = [ticket for ticket in late if self._withdraw(ticket)]
+        for ticket in withdrawn:
+            ticket.error = SlowDown("The metadata writer is busy. Please reduce your request rate.")
+        _answer(withdrawn)
 
     def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            group = []
-            ticket = self._queue.get()
-            if ticket is not None:
-                self._prepare()
-            while True:
-                if ticket is None:
-                    is_last = True
-                    break
-                if ticket.take():
-                    group.append(ticket)
-                if len(group) >= self._group_max or self._queue.empty():
-                    break
-                ticket = self._queue.get()
-            if group:
-                self._perform(group)
-                for done in group:
-                    done.waiter()
-            else:
-                # A wake-up without work: the thread's own housekeeping may still have something to do.
-                self._perform([])
+        while self._has_work():
+            self._prepare()
+            group = self._take()
+            # It is empty where all was withdrawn meanwhile: the hooks end what they have begun.
+            self._perform(group)
+            _answer(group)
             self._settle()
         self._ended.release()
 
+    def _has_work(self) -> bool:
+        """Wait for some. False when the thread is to end."""
+        while not self._queue:
+            if self._is_stopping:
+                return False
+            self._is_idle = True
+            if not self._queue and not self._is_stopping:
+                self._bell.get()
+            self._is_idle = False
+        return True
 
-class _ThreadWait:
-    """A plain thread that waits: a lock that the answer releases."""
+    def _take(self) -> list[Ticket[T, R]]:
+        group: list[Ticket[T, R]] = []
+        try:
+            while len(group) < self._group_max:
+                group.append(self._queue.popleft())
+        except IndexError:
+            pass
+        return group
 
-    def __init__(self) -> None:
-        self._lock = _original("_thread", "allocate_lock")()
-        self._lock.acquire()
-        self.wake = self._lock.release
 
-    def wait(self, timeout_s: float | None) -> bool:
-        return bool(self._lock.acquire(True, -1 if timeout_s is None else timeout_s))
+def _answer(tickets: list[Ticket[Any, Any]]) -> None:
+    """Wake those who wait for them."""
+    is_for_hub = False
+    for ticket in tickets:
+        if ticket.lock is None:
+            is_for_hub = True
+        else:
+            ticket.lock.release()
+    if is_for_hub and _gevent is not None:
+        _gevent.answer(tickets)
+
+
+def _taken_lock() -> Any:
+    lock = _original("_thread", "allocate_lock")()
+    lock.acquire()
+    return lock
 
 
 class _Gevent:
@@ -239,10 +320,12 @@ class _Gevent:
         self.disk_pool = ThreadPool(DISK_THREADS)
         self.scan_pool = ThreadPool(SCAN_THREADS)
         self.sleep = gevent.sleep
-        self._woken: deque[Any] = deque()
+        self.current = gevent.getcurrent
+        self._answered: deque[list[Ticket[Any, Any]]] = deque()
         # One wake-up of the loop serves every answer that is there when it runs.
         self._bell = self.hub.loop.async_()
-        self._bell.start(self._answer)
+        self._bell.start(self._wake)
+        self._timers: set[Any] = set()
 
     def is_hub_thread(self) -> bool:
         return bool(self._thread_ident() == self._thread_id)
@@ -258,47 +341,60 @@ class _Gevent:
         finally:
             pool.kill(block=False)
 
-    def start_timeout(self, seconds: float | None) -> Any:
-        """An exception that is raised here after so long unless it is closed before; None: never."""
-        return self.Timeout.start_new(seconds)
+    def repeat(self, function: Callable[[], bool], every_s: float) -> None:
+        """Call it on the hub until it says that this is enough."""
+        timer = self.hub.loop.timer(every_s, every_s, ref=False)
 
-    def waiting(self) -> _GreenletWait:
-        return _GreenletWait(self)
+        def tick() -> None:
+            if not function():
+                timer.stop()
+                timer.close()
+                self._timers.remove(timer)
 
-    def ring(self, waiter: Any) -> None:
-        """From any thread: wake a greenlet's waiter at the next turn of the loop."""
-        self._woken.append(waiter)
-        self._bell.send()
+        self._timers.add(timer)
+        timer.start(tick)
 
-    def _answer(self) -> None:
-        woken = self._woken
-        while woken:
-            woken.popleft().switch(True)
-
-
-class _GreenletWait:
-    """A greenlet that waits: its waiter is switched to by the hub."""
-
-    def __init__(self, gevent: _Gevent) -> None:
-        from gevent.hub import Waiter
-
-        self._gevent = gevent
-        self._waiter: Any = Waiter(gevent.hub)
-
-    def wake(self) -> None:
-        self._gevent.ring(self._waiter)
-
-    def wait(self, timeout_s: float | None) -> bool:
-        timeout = self._gevent.start_timeout(timeout_s)
+    def park(self, ticket: Ticket[Any, Any]) -> None:
+        """Let the hub go on until the ticket is answered. The caller is its greenlet, of whatever class."""
+        hub = self.hub
+        assert ticket.greenlet is not hub, "the hub waits for nobody"
         try:
-            self._waiter.get()
-        except self._gevent.Timeout as raised:
+            while not ticket.is_done:
+                hub.switch()
+        finally:
+            ticket.greenlet = None  # killed while it waited, it is not to be woken
+
+    def park_for(self, ticket: Ticket[Any, Any], seconds: float) -> bool:
+        """The same, for so long at most. Whether it was answered."""
+        timeout = self.Timeout.start_new(seconds)
+        try:
+            self.park(ticket)
+        except self.Timeout as raised:
             if raised is not timeout:
                 raise
             return False
         finally:
             timeout.close()
         return True
+
+    def answer(self, tickets: list[Ticket[Any, Any]]) -> None:
+        """From any thread: wake who waits for these, at the next turn of the loop."""
+        self._answered.append(tickets)
+        self._bell.send()
+
+    def _wake(self) -> None:
+        answered = self._answered
+        while answered:
+            for ticket in answered.popleft():
+                ticket.is_done = True
+                greenlet = ticket.greenlet
+                if greenlet is None:
+                    continue
+                try:
+                    greenlet.switch()
+                except BaseException:
+                    # What a greenlet did not catch is no reason not to wake the others.
+                    self.hub.handle_error(greenlet, *sys.exc_info())
 
 
 def _attempt(function: Callable[..., R], args: tuple[Any, ...]) -> Outcome[R]:

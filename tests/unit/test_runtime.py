@@ -123,6 +123,92 @@ first.get()
     assert printed == "withdrawn"
 
 
+def test_a_bare_greenlet_of_the_hub_may_submit_and_is_switched_back() -> None:
+    printed = in_gevent("""
+import greenlet
+thread = runtime.SerialThread("double", lambda tickets: [setattr(ticket, "result", ticket.item * 2) for ticket in tickets])
+thread.start()
+answers = []
+def ask():
+    for n in range(3):
+        answers.append(thread.submit(n))
+hub = gevent.get_hub()
+for _ in range(4):
+    hub.loop.run_callback(greenlet.greenlet(ask, hub).switch)
+gevent.sleep(0.2)
+print(sorted(answers))
+""")
+    assert printed == str(sorted([0, 2, 4] * 4))
+
+
+def test_a_greenlet_that_was_killed_while_it_waited_is_not_woken_again() -> None:
+    printed = in_gevent("""
+nap = monkey.get_original("time", "sleep")
+done = []
+def slow(tickets):
+    nap(0.2)
+    done.extend(ticket.item for ticket in tickets)
+thread = runtime.SerialThread("slow", slow)
+thread.start()
+def ask():
+    try:
+        thread.submit(1)
+    finally:
+        gevent.sleep(0.3)  # a wake-up for the answer would end this
+        print(len(done))
+asking = gevent.spawn(ask)
+gevent.sleep(0.05)
+asking.kill(block=False)
+begin = time.perf_counter()
+asking.join()
+print(0.2 < time.perf_counter() - begin < 1)
+""")
+    assert printed == "1\nTrue"
+
+
+def test_a_greenlet_that_breaks_after_its_answer_does_not_keep_others_from_theirs() -> None:
+    printed = in_gevent("""
+import greenlet
+nap = monkey.get_original("time", "sleep")
+hub = gevent.get_hub()
+hub.handle_error = lambda *_: print("noted")
+thread = runtime.SerialThread("slow", lambda tickets: nap(0.05))
+thread.start()
+def ask(n):
+    thread.submit(n)
+    print("answered", n)
+    if n == 0:
+        raise KeyError(n)
+for n in range(3):
+    hub.loop.run_callback(greenlet.greenlet(ask, hub).switch, n)
+gevent.sleep(0.3)
+""")
+    assert printed.splitlines() == ["answered 0", "noted", "answered 1", "answered 2"]
+
+
+def test_many_are_submitted_at_once_and_each_has_its_own_outcome() -> None:
+    """By a greenlet in one group, some of it withdrawn; by a thread as well."""
+    body = """
+groups = []
+def double(tickets):
+    groups.append(len(tickets))
+    for ticket in tickets:
+        ticket.result = ticket.item * 2
+thread = runtime.SerialThread("double", double, group_max=50)
+thread.start()
+print([ticket.result for ticket in thread.submit_all(range(120))] == [n * 2 for n in range(120)])
+print(len(groups) <= 4, thread.submit_all([]))
+nap = monkey.get_original("time", "sleep")
+slow = runtime.SerialThread("slow", lambda tickets: nap(0.4), group_max=2)
+slow.start()
+late = slow.submit_all(range(6), 0.1)
+print([type(ticket.error).__name__ for ticket in late])
+"""
+    expected = ["True", "True []", str(["NoneType"] * 2 + ["SlowDown"] * 4)]
+    assert in_gevent(body).splitlines() == expected
+    assert in_gevent("runtime._gevent = None\n" + body).splitlines() == expected
+
+
 def test_offloaded_work_runs_beside_the_hub_and_its_exception_comes_back_silently() -> None:
     printed = in_gevent("""
 nap = monkey.get_original("time", "sleep")
