@@ -1,9 +1,8 @@
 """`gunicorn -c gunicorn.conf.py wsgi:app` serves exactly as `bleepstore serve` does."""
 
-from gevent import monkey
+from app.server.patching import patch_early
 
-# First of all, before anything else is imported; app/server/patching.py says why these five wait.
-monkey.patch_all(os=False, signal=False, subprocess=False, time=False, queue=False)
+patch_early()  # first of all, before anything else is imported
 
 from app.config import load_config  # noqa: E402
 from app.server.settings import gunicorn_settings  # noqa: E402

@@ -6,6 +6,7 @@ The master opens no connection, thread, hub or lock: whatever it had would be in
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import secrets
 import signal
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from app.config import Config
     from app.server.worker import BleepWorker
 
+
+# What every worker uses and nothing has loaded by then: in the master its memory is shared, and no worker waits for it.
+WORKERS_NEED = ("app.core.sweep", "concurrent.futures.thread", "encodings.idna", "gevent.threadpool", "gevent.time")
 
 _log = getLogger("bleepstore.server")
 
@@ -66,6 +70,8 @@ class MasterHooks:
             for name in ("hup", "ttin"):
                 setattr(server, f"handle_{name}", _refusal(name, "the chosen engines allow one process at a time"))
         leave_no_hub(server.LISTENERS)
+        for name in WORKERS_NEED:
+            importlib.import_module(name)
         gc.collect()
         gc.freeze()  # what is here stays: collecting it in the workers would only unshare its memory
 

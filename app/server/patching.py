@@ -8,15 +8,17 @@ or never: a worker neither forks nor waits for children.
 
 from __future__ import annotations
 
-from gevent import monkey
+from gevent import events, monkey
 
-# gunicorn.conf.py passes the same before it may import anything of ours; a test compares.
 EARLY = {"os": False, "signal": False, "subprocess": False, "time": False, "queue": False}
 
 
 def patch_early() -> None:
     """In the master, first of all. Harmless a second time."""
     if not monkey.is_module_patched("socket"):
+        # For each module that it patches gevent reads the metadata of every installed package, in search of plug-ins:
+        # 45 ms of a start, and most of a worker's. What happens to be installed has no say in a server.
+        events.notify_and_call_entry_points = events.notify
         monkey.patch_all(**EARLY)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from app.config import load_config
-from app.server.patching import EARLY
 from app.server.processes import resolve_workers
 from app.server.settings import gunicorn_settings
 from tests.servers import ROOT, RunningServer
@@ -89,10 +88,22 @@ def test_the_configuration_file_patches_before_it_imports_anything() -> None:
     body = [node for node in ast.parse(CONF.read_text()).body if not isinstance(node, ast.Expr) or _is_call(node)]
     first, second = body[:2]
     assert isinstance(first, ast.ImportFrom)
-    assert first.module == "gevent"
+    assert first.module == "app.server.patching"
     assert isinstance(second, ast.Expr)
-    assert isinstance(second.value, ast.Call)
-    assert {each.arg: ast.literal_eval(each.value) for each in second.value.keywords} == EARLY
+    assert ast.unparse(second) == "patch_early()"
+
+
+def test_what_patches_loads_nothing_else_before() -> None:
+    loaded = run(
+        "import sys, app.server.patching; print(sorted(n for n in sys.modules if n.split('.')[0] == 'app'))", {}
+    )
+    assert loaded.strip() == str(["app", "app.server", "app.server.patching", "app.version"])
+
+
+def test_no_plug_in_of_other_packages_takes_part_in_patching() -> None:
+    """gevent would read what every installed package says of itself, for each module that it patches."""
+    patched = "import sys, app.server.patching as p; p.patch_early(); print('importlib.metadata' in sys.modules)"
+    assert run(patched, {}).strip() == "False"
 
 
 def _is_call(node: ast.Expr) -> bool:

@@ -8,7 +8,6 @@ Source: "The Checksum VFS Shim", sqlite.org.
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import Final
 
@@ -25,7 +24,7 @@ def load() -> bool:
     if VFS in apsw.vfs_names():
         return True
     folder = os.path.join(os.path.dirname(apsw.__file__), "sqlite_extra_binaries")
-    for path in glob.glob(os.path.join(glob.escape(folder), "cksumvfs.*")):
+    for path in _extensions(folder):
         connection = apsw.Connection(":memory:")
         try:
             connection.enable_load_extension(True)
@@ -35,6 +34,13 @@ def load() -> bool:
         finally:
             connection.close()
     return VFS in apsw.vfs_names()
+
+
+def _extensions(folder: str) -> list[str]:
+    """What may be the extension; its ending is the platform's."""
+    if not os.path.isdir(folder):
+        return []
+    return [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("cksumvfs.")]
 
 
 def require(path: str, connection: apsw.Connection) -> None:
