@@ -1,22 +1,20 @@
-"""Listings: which statement answers a query, and the page made of its rows.
-
-Without a delimiter a page is a range of an index. With one, a recursive query walks from entry to entry and jumps over
-a whole common prefix at a time, so that its cost follows the page and not the bucket. The walk's rows are
-(cut, key, …): `cut` is the position of the delimiter in the key's bytes behind the prefix, 0 for an entry.
-"""
+"""Listings: which statement answers a query, and the page made of what it gives (walks.py)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from itertools import compress, islice
+from typing import Any, Final, NamedTuple, TypeVar
 
-from app.domain.types import ListQuery, Page, Upload, UploadQuery, Version, VersionQuery
-from app.metadata.sql import rows
+from app.domain.types import ListedVersion, ListQuery, Page, Upload, UploadQuery, Version, VersionQuery
+from app.metadata.sql import rows, walks
 from app.metadata.sql.mutation import Params
 from app.metadata.sql.rows import UPLOAD_COLUMNS, VERSION_COLUMNS
-from app.metadata.sql.schema import HIDDEN, LISTED
 
 T = TypeVar("T")
+V = TypeVar("V", bound=ListedVersion)
+Row = Sequence[Any]
 Read = Callable[[str, Params], Sequence[Sequence[Any]]]
 
 KEY_MAX_BYTES: Final = 1_024
@@ -24,97 +22,47 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 # Behind every key there can be: longer than any, of nothing but the last character.
 BEHIND_ALL: Final = _LAST_CHARACTER * (KEY_MAX_BYTES // 4 + 1)
 
-_CUT: Final = "COALESCE(instr(substr(CAST(step.key AS BLOB), :prefix_bytes + 1), CAST(:delimiter AS BLOB)), 0)"
+_VERSION_ROW: Final = tuple(VERSION_COLUMNS.split(", "))
+_FLAT_CURRENT: Final = walks.flat_current(_VERSION_ROW)
+_FLAT_SHOWN: Final = walks.flat_current(walks.WITH_OWNER)
+_FLAT_SHOWN_BARE: Final = walks.flat_current(walks.WITHOUT_OWNER)
+_WALK_CURRENT: Final = walks.walk_current(_VERSION_ROW)
+_WALK_SHOWN: Final = walks.walk_current(walks.WITH_OWNER)
+_WALK_SHOWN_BARE: Final = walks.walk_current(walks.WITHOUT_OWNER)
+_FLAT_VERSIONS: Final = walks.flat_versions(_VERSION_ROW)
+_FLAT_VERSIONS_SHOWN: Final = walks.flat_versions(walks.VERSION_SHOWN)
+_WALK_VERSIONS: Final = walks.walk_versions(_VERSION_ROW)
+_WALK_VERSIONS_SHOWN: Final = walks.walk_versions(walks.VERSION_SHOWN)
+_WALK_UPLOADS: Final = walks.walk_uploads(tuple(UPLOAD_COLUMNS.split(", ")))
 
-# Where to look for the next key: from the beginning, behind an entry, or behind everything under a common prefix.
-_NEXT_START: Final = """
-    CASE WHEN walk.cut IS NULL THEN :start WHEN walk.cut = 0 THEN walk.key || :nul
-    ELSE CAST(substr(CAST(walk.key AS BLOB), 1, :prefix_bytes + walk.cut - 1) AS TEXT) || :past END
-"""
 
-_FLAT_CURRENT: Final = f"""
-SELECT 0, version.key, {VERSION_COLUMNS} FROM versions AS version
-WHERE bucket_id = :bucket_id AND key >= :start AND key < :end AND is_current AND NOT is_marker
-ORDER BY key LIMIT :limit
-"""  # noqa: S608 - constants
+class CurrentRow(NamedTuple):
+    """A `Listed`: made in a fraction of the time that a Version takes."""
 
-_WALK_CURRENT: Final = f"""
-WITH RECURSIVE walk (cut, key, sequence) AS (
-    SELECT NULL, NULL, NULL
-    UNION ALL
-    SELECT {_CUT}, step.key, step.sequence
-    FROM walk JOIN versions AS step ON step.sequence =
-        (SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end
-         AND is_current AND NOT is_marker ORDER BY key LIMIT 1)
-    LIMIT :limit + 1
-)
-SELECT walk.cut, walk.key, {VERSION_COLUMNS}
-FROM walk LEFT JOIN versions AS version ON version.sequence = walk.sequence AND walk.cut = 0
-WHERE walk.cut IS NOT NULL
-"""  # noqa: S608 - constants
+    key: str
+    modified_ms: int
+    size_bytes: int
+    etag: str
+    checksum_algorithm: str | None
+    checksum_type: str | None
+    storage_class: str
+    owner_id: str
 
-# A row is in one of two indexes, see schema.py; a key's row in the first is newer than those in the second.
-_RANGE: Final = "FROM versions AS version WHERE bucket_id = :bucket_id AND key >= :start AND key < :end"
-_FLAT_VERSIONS: Final = f"""
-SELECT 0, version.key AS key, {VERSION_COLUMNS} {_RANGE} AND {LISTED}
-UNION ALL
-SELECT 0, version.key, {VERSION_COLUMNS} {_RANGE} AND {HIDDEN}
-ORDER BY key, sequence DESC LIMIT :limit
-"""
 
-# The first row of the walk is where the last page ended: inside a key, behind a sequence.
-_WALK_VERSIONS: Final = f"""
-WITH RECURSIVE walk (cut, key, sequence, n) AS (
-    SELECT :seed_cut, :seed_key, :seed_sequence, 0
-    UNION ALL
-    SELECT {_CUT}, step.key, step.sequence, 1
-    FROM walk JOIN versions AS step ON step.sequence = COALESCE(
-        CASE WHEN walk.cut = 0 THEN
-            (SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = walk.key
-             AND NOT is_current AND sequence < walk.sequence ORDER BY sequence DESC LIMIT 1) END,
-        (SELECT sequence FROM (
-            SELECT key, sequence FROM versions
-            WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end AND {LISTED}
-            UNION ALL
-            SELECT key, sequence FROM versions
-            WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end AND {HIDDEN}
-            ORDER BY key, sequence DESC LIMIT 1)))
-    LIMIT :limit + 1
-)
-SELECT walk.cut, walk.key, {VERSION_COLUMNS}
-FROM walk LEFT JOIN versions AS version ON version.sequence = walk.sequence AND walk.cut = 0
-WHERE walk.n = 1
-"""  # noqa: S608 - constants
+class VersionRow(NamedTuple):
+    """A `ListedVersion`."""
 
-_WALK_UPLOADS: Final = f"""
-WITH RECURSIVE walk (cut, key, created_ms, upload_id, n) AS (
-    SELECT :seed_cut, :seed_key, :seed_ms, :seed_id, 0
-    UNION ALL
-    SELECT {_CUT}, step.key, step.created_ms, step.upload_id, 1
-    FROM walk JOIN uploads AS step ON step.upload_id = COALESCE(
-        CASE WHEN walk.cut = 0 THEN
-            (SELECT upload_id FROM uploads WHERE bucket_id = :bucket_id AND key = walk.key AND state = 'open'
-             AND (created_ms, upload_id) > (walk.created_ms, walk.upload_id) ORDER BY created_ms, upload_id LIMIT 1) END,
-        (SELECT upload_id FROM uploads WHERE bucket_id = :bucket_id AND key >= {_NEXT_START} AND key < :end
-         AND state = 'open' ORDER BY key, created_ms, upload_id LIMIT 1))
-    LIMIT :limit + 1
-)
-SELECT walk.cut, walk.key, {UPLOAD_COLUMNS}
-FROM walk LEFT JOIN uploads AS upload ON upload.upload_id = walk.upload_id AND walk.cut = 0
-WHERE walk.n = 1
-"""  # noqa: S608 - constants
-
-_SEQUENCE_OF: Final = f"""
-SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = :key AND version_id = :id AND NOT is_current
-UNION ALL
-SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = :key AND version_id = :id AND {LISTED}
-UNION ALL
-SELECT sequence FROM (SELECT sequence, version_id FROM versions WHERE bucket_id = :bucket_id AND key = :key AND {HIDDEN}
-    ORDER BY sequence DESC LIMIT 1) WHERE version_id = :id
-"""  # noqa: S608 - constants
-_CREATION_OF: Final = """
-SELECT created_ms FROM uploads WHERE upload_id = :id AND bucket_id = :bucket_id AND key = :key AND state = 'open'
-"""
+    key: str
+    modified_ms: int
+    size_bytes: int
+    etag: str
+    checksum_algorithm: str | None
+    checksum_type: str | None
+    storage_class: str
+    owner_id: str
+    version_id: str
+    is_current: bool
+    is_delete_marker: bool
 
 
 def successor(prefix: str) -> str | None:
@@ -132,26 +80,21 @@ def successor(prefix: str) -> str | None:
 
 
 def list_current(read: Read, bucket_id: int, query: ListQuery) -> Page[Version]:
-    if query.limit < 1:
-        return Page(())
-    sql = _WALK_CURRENT if query.delimiter else _FLAT_CURRENT
-    found = read(sql, _params(bucket_id, query))
-    return _page(found, query, lambda key, row: rows.version(query.bucket, key, row), None)
+    return _current(read, bucket_id, query, _FLAT_CURRENT, _WALK_CURRENT, _whole(query))
+
+
+def list_current_briefly(read: Read, bucket_id: int, query: ListQuery) -> Page[CurrentRow]:
+    flat = _FLAT_SHOWN if query.with_owners else _FLAT_SHOWN_BARE
+    walk = _WALK_SHOWN if query.with_owners else _WALK_SHOWN_BARE
+    return _current(read, bucket_id, query, flat, walk, CurrentRow._make)
 
 
 def list_versions(read: Read, bucket_id: int, query: VersionQuery) -> Page[Version]:
-    if query.limit < 1:
-        return Page(())
-    params = _params(bucket_id, query)
-    seed = None
-    if query.after_version_id is not None and _is_inside(query):
-        place = read(_SEQUENCE_OF, {"bucket_id": bucket_id, "key": query.after, "id": query.after_version_id})
-        seed = place[0][0] if place else None
-    params |= {"seed_cut": None if seed is None else 0, "seed_key": query.after, "seed_sequence": seed}
-    sql = _WALK_VERSIONS if query.delimiter or seed is not None else _FLAT_VERSIONS
-    return _page(
-        read(sql, params), query, lambda key, row: rows.version(query.bucket, key, row), lambda row: row.version_id
-    )
+    return _versions(read, bucket_id, query, _FLAT_VERSIONS, _WALK_VERSIONS, _whole(query))
+
+
+def list_versions_briefly(read: Read, bucket_id: int, query: VersionQuery) -> Page[VersionRow]:
+    return _versions(read, bucket_id, query, _FLAT_VERSIONS_SHOWN, _WALK_VERSIONS_SHOWN, _version_row)
 
 
 def list_uploads(read: Read, bucket_id: int, query: UploadQuery) -> Page[Upload]:
@@ -160,7 +103,7 @@ def list_uploads(read: Read, bucket_id: int, query: UploadQuery) -> Page[Upload]
     params = _params(bucket_id, query)
     seed = None
     if query.after_upload_id is not None and _is_inside(query):
-        place = read(_CREATION_OF, {"bucket_id": bucket_id, "key": query.after, "id": query.after_upload_id})
+        place = read(walks.CREATION_OF, {"bucket_id": bucket_id, "key": query.after, "id": query.after_upload_id})
         seed = place[0][0] if place else None
     params |= {
         "seed_cut": None if seed is None else 0,
@@ -168,15 +111,46 @@ def list_uploads(read: Read, bucket_id: int, query: UploadQuery) -> Page[Upload]
         "seed_ms": seed,
         "seed_id": query.after_upload_id,
     }
-    return _page(
-        read(_WALK_UPLOADS, params), query, lambda _, row: rows.upload(query.bucket, row), lambda row: row.upload_id
-    )
+    found = read(_WALK_UPLOADS, params)
+    return _page(found[0], query.limit, lambda row: rows.upload(query.bucket, row[1:]), lambda row: row.upload_id)
+
+
+def _current(read: Read, bucket_id: int, query: ListQuery, flat: str, walk: str, make: Callable[[Row], T]) -> Page[T]:
+    if query.limit < 1:
+        return Page(())
+    found = read(walk if query.delimiter else flat, _params(bucket_id, query))
+    return _page(found[0], query.limit, make, None)
+
+
+def _versions(
+    read: Read, bucket_id: int, query: VersionQuery, flat: str, walk: str, make: Callable[[Row], V]
+) -> Page[V]:
+    if query.limit < 1:
+        return Page(())
+    params = _params(bucket_id, query)
+    seed = None
+    if query.after_version_id is not None and _is_inside(query):
+        place = read(walks.SEQUENCE_OF, {"bucket_id": bucket_id, "key": query.after, "id": query.after_version_id})
+        seed = place[0][0] if place else None
+    params |= {"seed_cut": None if seed is None else 0, "seed_key": query.after, "seed_sequence": seed}
+    found = read(walk if query.delimiter or seed is not None else flat, params)
+    return _page(found[0], query.limit, make, lambda row: row.version_id)
+
+
+def _whole(query: ListQuery | VersionQuery) -> Callable[[Row], Version]:
+    return lambda row: rows.version(query.bucket, row[0], row[1:])
+
+
+def _version_row(row: Row) -> VersionRow:
+    *shown, is_current, is_marker = row
+    return VersionRow._make((*shown, is_current == 1, is_marker == 1))
 
 
 def _params(bucket_id: int, query: ListQuery | VersionQuery | UploadQuery) -> dict[str, Any]:
     return {
         "bucket_id": bucket_id,
         "prefix_bytes": len(query.prefix.encode()),
+        "delimiter_bytes": len(query.delimiter.encode()),
         "delimiter": query.delimiter or None,
         "start": _start(query),
         "end": successor(query.prefix) or BEHIND_ALL,
@@ -208,22 +182,21 @@ def _is_inside(query: VersionQuery | UploadQuery) -> bool:
     return query.after.startswith(query.prefix) and not _is_common_prefix(query)
 
 
-def _page(
-    found: Sequence[Sequence[Any]],
-    query: ListQuery | VersionQuery | UploadQuery,
-    decode: Callable[[str, Sequence[Any]], T],
-    id_of: Callable[[T], str] | None,
-) -> Page[T]:
-    entries: list[T] = []
-    prefixes: list[str] = []
-    prefix_bytes, delimiter_bytes = len(query.prefix.encode()), len(query.delimiter.encode())
-    cut, last = 0, ""
-    for row in found[: query.limit]:
-        cut, last = row[0], row[1]
-        if cut:
-            last = last.encode()[: prefix_bytes + cut - 1 + delimiter_bytes].decode()
-            prefixes.append(last)
-        else:
-            entries.append(decode(last, row[2:]))
-    last_id = id_of(entries[-1]) if id_of is not None and entries and not cut else None
-    return Page(tuple(entries), tuple(prefixes), len(found) > query.limit, last, last_id)
+def _page(found: Sequence[Any], limit: int, make: Callable[[Row], T], id_of: Callable[[T], str] | None) -> Page[T]:
+    """Of the arrays that a statement of `walks` gave, one entry longer than the page where there is more."""
+    is_common: list[int] | None = None if found[0] is None else json.loads(found[0])
+    columns: list[list[Any]] = [json.loads(array) for array in found[1:]]
+    shown: list[str] = columns[0]
+    page = islice(zip(*columns, strict=True), limit)
+    prefixes: tuple[str, ...] = ()
+    ends_on_entry = True
+    if is_common is None or not any(is_common):
+        entries = tuple(map(make, page))
+    else:
+        commons = is_common[:limit]
+        prefixes = tuple(compress(shown, commons))
+        entries = tuple(make(row) for row, is_prefix in zip(page, commons, strict=True) if not is_prefix)
+        ends_on_entry = not commons[-1]
+    last = shown[min(limit, len(shown)) - 1] if shown else ""
+    last_id = id_of(entries[-1]) if id_of is not None and entries and ends_on_entry else None
+    return Page(entries, prefixes, len(shown) > limit, last, last_id)

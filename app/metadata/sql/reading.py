@@ -108,6 +108,14 @@ class Reader:
 
     # -- scans ---------------------------------------------------------------------------------------------------
 
+    def scan_rows(self, sql: str, params: Params) -> Sequence[Any]:
+        """All rows of one statement, run in the scan pool. What is made of them is better made by the caller.
+
+        Python in a second thread would share the GIL with the hub, and each would wait for the other again and again.
+        """
+        rows: Sequence[Any] = self.scan(_all_rows, sql, params)
+        return rows
+
     def scan(self, function: Callable[..., R], *args: Any) -> R:
         """`function(read, *args)` in the scan pool, where `read(sql, params)` gives all rows."""
         result: R = runtime.offload_scan(self._scan, function, args)
@@ -124,6 +132,10 @@ class Reader:
                 return function(read, *args)
             except (apsw.Error, UnicodeDecodeError) as error:
                 raise _failure(error) from error
+
+
+def _all_rows(read: Callable[[str, Params], Sequence[Any]], sql: str, params: Params) -> Sequence[Any]:
+    return read(sql, params)
 
 
 def _failure(error: apsw.Error | UnicodeDecodeError) -> S3Error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import apsw
 
@@ -19,6 +19,8 @@ from app.domain.types import (
     Garbage,
     GarbageKind,
     Health,
+    Listed,
+    ListedVersion,
     ListQuery,
     Lookup,
     Page,
@@ -166,14 +168,28 @@ class SqliteStore(Writing):
     def list_buckets(self, query: BucketQuery) -> Page[Bucket]:
         return self._opened.scan(buckets.list_buckets, query)
 
-    def list_current(self, query: ListQuery, *, brief: bool = False) -> Page[Version]:
-        return self._opened.scan(listing.list_current, self.bucket(query.bucket).id, query)
+    @overload
+    def list_current(self, query: ListQuery) -> Page[Version]: ...
+    @overload
+    def list_current(self, query: ListQuery, *, brief: Literal[True]) -> Page[Listed]: ...
+    def list_current(self, query: ListQuery, *, brief: bool = False) -> Page[Version] | Page[Listed]:
+        bucket_id, read = self.bucket(query.bucket).id, self._opened.scan_rows
+        if brief:
+            return listing.list_current_briefly(read, bucket_id, query)
+        return listing.list_current(read, bucket_id, query)
 
-    def list_versions(self, query: VersionQuery, *, brief: bool = False) -> Page[Version]:
-        return self._opened.scan(listing.list_versions, self.bucket(query.bucket).id, query)
+    @overload
+    def list_versions(self, query: VersionQuery) -> Page[Version]: ...
+    @overload
+    def list_versions(self, query: VersionQuery, *, brief: Literal[True]) -> Page[ListedVersion]: ...
+    def list_versions(self, query: VersionQuery, *, brief: bool = False) -> Page[Version] | Page[ListedVersion]:
+        bucket_id, read = self.bucket(query.bucket).id, self._opened.scan_rows
+        if brief:
+            return listing.list_versions_briefly(read, bucket_id, query)
+        return listing.list_versions(read, bucket_id, query)
 
     def list_uploads(self, query: UploadQuery) -> Page[Upload]:
-        return self._opened.scan(listing.list_uploads, self.bucket(query.bucket).id, query)
+        return listing.list_uploads(self._opened.scan_rows, self.bucket(query.bucket).id, query)
 
     def upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         found = self._read(uploads.READ_UPLOAD, {"bucket": bucket, "key": key, "upload_id": upload_id})

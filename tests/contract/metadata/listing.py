@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from app.domain.types import ListQuery, UploadQuery, Version, Versioning, VersionQuery
+from app.domain.types import (
+    Attributes,
+    Checksum,
+    Listed,
+    ListQuery,
+    Page,
+    UploadQuery,
+    Version,
+    Versioning,
+    VersionQuery,
+)
 from tests.contract.metadata.base import Contract
 from tests.contract.metadata.oracle import Item, expected, items_of, walk
 from tests.contract.metadata.scene import Scene, inline
@@ -60,6 +70,18 @@ class Model:
 
     def versions(self) -> list[tuple[str, str]]:
         return [(key, version_id) for key, rows in self.rows.items() for version_id, _ in rows]
+
+
+def shown(page: Page[Listed]) -> tuple[object, ...]:
+    """Everything that a brief page has in common with one of whole rows; not the owners, who may be left out."""
+    entries = [
+        (
+            row.key, row.modified_ms, row.size_bytes, row.etag, row.checksum_algorithm, row.checksum_type,
+            row.storage_class,
+        )
+        for row in page.entries
+    ]  # fmt: skip
+    return entries, page.common_prefixes, page.is_truncated, page.last, page.last_id
 
 
 def key_and_id(row: Version) -> tuple[str, str]:
@@ -145,6 +167,9 @@ class ListingContract(Contract):
             expected(model.current(), query.prefix, query.delimiter, query.after),
             limit=query.limit, after=query.after, has_ids=False,
         )  # fmt: skip
+        store = model.scene.store
+        for question in (query, dataclasses.replace(query, with_owners=False)):
+            assert shown(store.list_current(question, brief=True)) == shown(store.list_current(query))
 
     def _compare_versions(self, model: Model, query: VersionQuery) -> None:
         walk(
@@ -155,6 +180,8 @@ class ListingContract(Contract):
             expected(model.versions(), query.prefix, query.delimiter, query.after, query.after_version_id),
             limit=query.limit, after=query.after, after_id=query.after_version_id,
         )  # fmt: skip
+        store = model.scene.store
+        assert shown(store.list_versions(query, brief=True)) == shown(store.list_versions(query))
 
     # -- examples that say what the property means ---------------------------------------------------------------
 
@@ -232,6 +259,32 @@ class ListingContract(Contract):
         row = scene.current(bucket, "k")
         assert scene.store.list_current(ListQuery(bucket)).entries == (row,)
         assert scene.store.list_versions(VersionQuery(bucket)).entries == (row,)
+
+    def test_brief_listings_show_of_each_row_what_is_in_it(self, scene: Scene) -> None:
+        bucket = scene.bucket(Versioning.ENABLED)
+        described = {
+            "attributes": Attributes((("Content-Type", 'a"],"STANDARD",'),), (("m", "\u00e9\x00"),), "GLACIER")
+        }
+        checksum = Checksum("SHA256", "c3Vt-2", "COMPOSITE")
+        rows = [
+            dataclasses.replace(scene.new(bucket, key), owner_id=owner_id, **more)
+            for key, owner_id, more in (("a", "me", {}), ("b", "you", described), ("b", "me", {"checksum": checksum}))
+        ]
+        for row in rows:
+            scene.store.publish(row, None, scene.op())
+        scene.delete(bucket, "c")
+        whole = scene.store.list_versions(VersionQuery(bucket))
+        brief = scene.store.list_versions(VersionQuery(bucket), brief=True)
+        assert shown(brief) == shown(whole)
+        assert [row.storage_class for row in brief.entries] == ["STANDARD", "STANDARD", "GLACIER", "STANDARD"]
+        assert [row.checksum_type for row in brief.entries] == [None, "COMPOSITE", None, None]
+        assert [row.owner_id for row in brief.entries] == ["me", "me", "you", whole.entries[-1].owner_id]
+        for mine, theirs in zip(brief.entries, whole.entries, strict=True):
+            assert (mine.version_id, mine.is_current) == (theirs.version_id, theirs.is_current)
+            assert mine.is_delete_marker is theirs.is_delete_marker
+        current = scene.store.list_current(ListQuery(bucket), brief=True)
+        assert shown(current) == shown(scene.store.list_current(ListQuery(bucket)))
+        assert [(row.key, row.owner_id) for row in current.entries] == [("a", "me"), ("b", "me")]
 
     def test_a_listing_sees_every_acknowledged_write(self, scene: Scene) -> None:
         """R-24."""
