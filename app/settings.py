@@ -7,7 +7,6 @@ well as the text of an environment variable or flag, and gives one typed value. 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
@@ -95,7 +94,7 @@ def fill(section: T, values: Mapping[str, object], prefix: str = "") -> T:
 def unknown(place: str, name: str, known: Iterable[str]) -> ConfigError:
     """The refusal of a name, with the nearest one that exists, or all of them where none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6) or _by_last_word(name, names)
+    near = _nearest(name, names, 0.6) or _by_last_word(name, names)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
     return ConfigError(f"{place}: {name} is not a setting; {hint}")
 
@@ -240,4 +239,11 @@ def _by_last_word(name: str, names: list[str]) -> list[str]:
     """A setting written in the wrong section is found by its own name."""
     last = name.rpartition(".")[2]
     by_last = {known.rpartition(".")[2]: known for known in names}
-    return [by_last[near] for near in difflib.get_close_matches(last, by_last, n=1, cutoff=0.75)]
+    return [by_last[near] for near in _nearest(last, by_last, 0.75)]
+
+
+def _nearest(name: str, known: Iterable[str], cutoff: float) -> list[str]:
+    """At most one. Imported here: most servers are configured without mistakes."""
+    import difflib
+
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)

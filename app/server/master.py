@@ -76,7 +76,7 @@ class MasterHooks:
         gc.freeze()  # what is here stays: collecting it in the workers would only unshare its memory
 
     def on_reload(self, server: Any) -> None:
-        self._observe()  # gunicorn has just set its own again
+        self._observe()  # the configuration may say something else now
         leave_no_hub(server.LISTENERS)  # a changed address means new listeners
 
     def pre_fork(self, server: Any, worker: BleepWorker) -> None:

@@ -39,6 +39,7 @@ def gunicorn_settings(
         "graceful_timeout": server.shutdown_timeout_s,
         "proc_name": "bleepstore",
         "loglevel": server.log_level,
+        "logger_class": "app.server.log.GunicornLog",
         "accesslog": None,  # every request is logged by the application, once
         "certfile": server.tls.cert_file or None,
         "keyfile": server.tls.key_file or None,

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import gevent
 from gevent.event import Event
 from gunicorn.sock import ssl_context
-from gunicorn.workers.ggevent import GeventWorker
+from gunicorn.workers.base import Worker
 
 from app import runtime
 from app.server.accept import Acceptor, fitting_limits
@@ -36,7 +36,7 @@ STOP_RESERVE_S = 2.0  # a worker is done before the master's patience ends
 _log = logging.getLogger("bleepstore.server")
 
 
-class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     """Set by the master before the fork: `limits`, and with a data directory `data_dir` and `server_id`.
 
     `lifeline` is the reading end of a pipe that breaks when the master dies; `slot` is this worker's among the `shares`.
@@ -54,10 +54,12 @@ class BleepWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self.patch()
+        gevent.reinit()
         super().init_process()
 
     def patch(self) -> None:
-        """In place of gunicorn's: only what a worker needs, see app.server.patching."""
+        """Only what a worker needs, see app.server.patching."""
         patch_late()
         self.sockets = [
             gevent.socket.socket(each.FAMILY, gevent.socket.SOCK_STREAM, fileno=each.sock.detach())
