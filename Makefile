@@ -50,6 +50,10 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.dev ## Measure the server with a few sizes and operations
 	@exec $(BIN)/python -m loadtests.bench $(ARGS)
 
+.PHONY: compare
+compare: $(VENV)/.dev ## Measure the server and its peers in turn: MINIO_BIN, GARAGE_BIN, or any URL
+	@exec $(BIN)/python -m loadtests.compare $(ARGS)
+
 .PHONY: locust
 locust: $(VENV)/.dev ## Load a running server: Locust's web UI on 127.0.0.1:8089
 	@exec $(BIN)/locust -f loadtests/locustfile.py --host http://127.0.0.1:9000 --web-host 127.0.0.1 --class-picker $(ARGS)

@@ -26,6 +26,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.version import __version__
+from loadtests.conditions import file_system
 from loadtests.measure import Result, Target, measure, median_of
 from loadtests.prepare import LIST_KEYS, PUTS_PER_S_MAX, Signer, others, puts
 from tests.process_tree import pss_bytes, tree
@@ -105,7 +106,7 @@ def _place(options: argparse.Namespace) -> Iterator[Place]:
     server = RunningServer(directory / "data", args=flags, access_key=options.access_key, secret_key=options.secret_key)
     try:
         server.start()
-        description = f"BleepStore {__version__} on {_file_system(directory)}"
+        description = f"BleepStore {__version__} on {file_system(directory)}"
         yield _place_at(server.endpoint, options, server.pid, " ".join([description, *options.server_flags]))
     finally:
         server.kill9()
@@ -128,13 +129,6 @@ def _create_bucket(signer: Signer) -> None:
             pass
     except urllib.error.URLError as error:
         raise SystemExit(f"the bucket could not be created: {error}") from error
-
-
-def _file_system(path: Path) -> str:
-    """Its kind: a durable write costs nothing on a tmpfs."""
-    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    fitting = [(point, kind) for point, kind in mounts if path.resolve().is_relative_to(point)]
-    return max(fitting, key=lambda mount: len(mount[0]))[1]
 
 
 # -- the report ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ at a time, so the number of connections is the concurrency.
 from __future__ import annotations
 
 import contextlib
+import random
 import select
 import socket
 import time
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 RECEIVE_BYTES = 1 << 20
+SMALL_BYTES = 64 << 10
 POLL_S = 1.0
 SILENCE_MAX_S = 30.0  # a server that says nothing for so long is given up
 ERRORS_MAX = 1_000
@@ -45,9 +47,16 @@ class Load:
         self._epoll = select.epoll()
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._connections = {each.sock.fileno(): each for each in (self._connect() for _ in range(connections))}
+        self._turn_bytes = self._at = 0
 
-    def run(self, requests: Iterator[bytes], body: bytes, duration_s: float) -> Outcome:
-        """Begin requests for so long, or until there are no more; returns when the last one is answered."""
+    def run(self, requests: Iterator[bytes], body: bytes, duration_s: float, turn_bytes: int = 0) -> Outcome:
+        """Begin requests for so long, or until there are no more; returns when the last one is answered.
+
+        With `turn_bytes` each body begins so much further on in `body` than the one before and goes round its end: a
+        server that stores equal blocks once has to store them all. The first begins anywhere.
+        """
+        self._turn_bytes = turn_bytes
+        self._at = random.randrange(len(body)) if turn_bytes else 0
         outcome = Outcome(began_s=time.monotonic())
         cpu_s = time.process_time()
         until_s = heard_s = outcome.began_s
@@ -89,7 +98,9 @@ class Load:
         head = next(requests, None)
         if head is None:
             return 0
-        connection.begin(head, body)
+        connection.begin(head, body, self._at)
+        if self._turn_bytes:
+            self._at = (self._at + self._turn_bytes) % len(body)
         with contextlib.suppress(OSError):  # a connection that broke says so to the loop
             self._send(connection)
         return 1
@@ -143,10 +154,13 @@ class _Connection:
         self._left: int | None = None  # bytes of the body still to come; None: they end with the last chunk
         self._tail = b""
 
-    def begin(self, head: bytes, body: bytes) -> None:
-        self._unsent = (
-            [memoryview(head + body)] if len(body) <= RECEIVE_BYTES >> 4 else [memoryview(head), memoryview(body)]
-        )
+    def begin(self, head: bytes, body: bytes, at: int = 0) -> None:
+        """The body begins at its byte `at` and ends with the one before; a small one leaves with the head."""
+        if len(body) <= SMALL_BYTES and not at:
+            self._unsent = [memoryview(head + body)]
+        else:
+            whole = memoryview(body)
+            self._unsent = [part for part in (memoryview(head), whole[at:], whole[:at]) if part]
         self.status, self._head = 0, b""
         self.began_s = time.perf_counter()
 

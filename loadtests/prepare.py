@@ -1,4 +1,4 @@
-"""Requests made before the clock starts: presigned, so that the client computes nothing while it is measured."""
+"""Requests made before the clock starts: signed already, so that the client computes nothing while it is measured."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from functools import cached_property
+from urllib.parse import quote, urlencode
 
 from app.auth.credentials import Credential
-from app.auth.signing import presign
+from app.auth.payload_mode import UNSIGNED_PAYLOAD
+from app.auth.signing import Pairs, sign_headers
 from app.domain.types import Principal
 from loadtests.measure import Job
+from loadtests.presigner import Presigner
 
-EXPIRES_S = 6 * 3_600
 LIST_KEYS = 100
 LIST_PAGES = 50
 READ_KEYS_MAX = 2_000  # a GET or HEAD goes to one of so many objects
@@ -29,17 +31,37 @@ class Signer:
     secret_key: str
     region: str
 
-    def head(self, method: str, path: str, length: int | None = None, query: Sequence[tuple[str, str]] = ()) -> bytes:
-        """The head of one presigned request; `path` as a client writes it, "/bucket/key"."""
-        credential = Credential(self.access_key, self.secret_key, Principal(id=""))
-        url = presign(
-            method, self.endpoint + quote(path), credential, expires_s=EXPIRES_S, region=self.region,
-            now_s=time.time(), query=query,
-        )  # fmt: skip
-        parts = urlsplit(url)
-        lines = [f"{method} {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}"]
+    def head(
+        self,
+        method: str,
+        path: str,
+        length: int | None = None,
+        query: Pairs = (),
+        headers: Pairs = (),
+        *,
+        in_header: bool = False,
+        payload_hash: str = UNSIGNED_PAYLOAD,
+    ) -> bytes:
+        """The head of one signed request; `path` as a client writes it, "/bucket/key", and `headers` in lower case.
+
+        Presigned for six hours; with `in_header` the signature is in the Authorization header and holds for 15 minutes.
+        """
+        path = quote(path)
+        if in_header:
+            target = path + ("?" + urlencode(query, quote_via=quote) if query else "")
+            headers = sign_headers(
+                method, self.endpoint + target, headers, Credential(self.access_key, self.secret_key, Principal(id="")),
+                region=self.region, now_s=time.time(), payload_hash=payload_hash,
+            ).headers  # fmt: skip
+        else:
+            target = self._presigner.target(method, path, query, dict(headers))
+        lines = [f"{name}: {value}" for name, value in headers if name != "host"]
         lines += [] if length is None else [f"Content-Length: {length}"]
-        return "\r\n".join([*lines, "", ""]).encode()
+        return "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {self._presigner.host}", *lines, "", ""]).encode()
+
+    @cached_property
+    def _presigner(self) -> Presigner:
+        return Presigner(self.endpoint, self.access_key, self.secret_key, self.region)
 
 
 def puts(signer: Signer, bucket: str, folder: str, size_bytes: int, duration_s: float) -> tuple[Job, list[str]]:
