@@ -49,10 +49,10 @@ class Connection:
         "_heads",
         "_peer",
         "_receive",
-        "_runner",
         "_service",
         "_sock",
         "_transport",
+        "_waiting",
         "_watcher",
         "idle_since",
         "requests_served",
@@ -67,7 +67,7 @@ class Connection:
         self._transport = Transport(sock, is_secure=False)
         self._heads = HeadReader(service.limits)
         self._watcher: Any = None
-        self._runner: greenlet | None = None
+        self._waiting: greenlet | None = None  # over TLS: the runner, while it waits for a request to begin
         self.idle_since: float | None = monotonic()
         self.requests_served = 0
 
@@ -85,12 +85,17 @@ class Connection:
         """End an idle connection from outside, unless a request has just come, which is then served."""
         if self.idle_since is None or self._transport.buffered or self._transport.has_arrived():
             return
-        runner, self._runner = self._runner, None
-        if runner is not None:
+        if self._waiting is not None:
             self.idle_since = None  # nobody gives it up twice
-            self._service.loop.run_callback(runner.throw, Disconnected())
+            self._service.loop.run_callback(self._interrupt)
         elif self._watcher is not None:
             self._end()
+
+    def _interrupt(self) -> None:
+        """End the wait of a runner, if it is waiting still: one whose time was over meanwhile may serve somebody else."""
+        runner, self._waiting = self._waiting, None
+        if runner is not None:
+            runner.throw(Disconnected())
 
     # -- in the loop's callbacks ---------------------------------------------------------------------------------
 
@@ -121,6 +126,8 @@ class Connection:
         """Be idle until something comes. What is here already is served in the next turn: the others wait too."""
         self.idle_since = monotonic()
         if self._transport.buffered:
+            # Until then nothing is received: a client could be any number of requests ahead, and all would be kept here.
+            self._watcher.stop()
             later = self._service.loop.timer(TURN_S)
             later.start(self._begin_next, later)
         elif not self._watcher.active:
@@ -154,7 +161,6 @@ class Connection:
                 self._end()
 
     def _serve_tls(self) -> None:
-        self._runner = getcurrent()
         try:
             self._begin_tls()
             while self._serve_one():
@@ -163,7 +169,6 @@ class Connection:
         except (Disconnected, TooSlow) as error:
             self._note_lost(error)
         finally:
-            self._runner = None
             self._end()
 
     def _note_lost(self, error: Exception) -> None:
@@ -257,12 +262,13 @@ class Connection:
             return False
         timeout_ms = limits.idle_timeout_ms if self.requests_served else limits.head_timeout_ms
         self.idle_since = monotonic()
+        self._waiting = getcurrent()
         try:
             return self._transport.fill(timeout_ms / 1_000)
         except TimedOut:
             return False
         finally:
-            self.idle_since = None
+            self.idle_since = self._waiting = None
 
     def _fill_before(self, deadline: float) -> bool:
         """More of the head; False when the client left. Raises: RequestTimeout where it began one."""
@@ -311,12 +317,13 @@ class Connection:
 
     def _speaks_tls(self, timeout_s: float) -> bool:
         self._sock.settimeout(timeout_s)
+        self._waiting = getcurrent()
         try:
             first = self._sock.recv(1, MSG_PEEK)
         except OSError as error:
             raise Disconnected from error
         finally:
-            self.idle_since = None
+            self.idle_since = self._waiting = None
         if first == _TLS_HANDSHAKE:
             return True
         if first:

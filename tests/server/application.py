@@ -153,9 +153,14 @@ def process(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Ite
     })  # fmt: skip
 
 
+def turn(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
+    """How often the loop has looked at its sockets so far."""
+    return answer(start, gevent.get_hub().loop.iteration)
+
+
 VIEWS = {
     "/deny": deny, "/input": read_input, "/span": span, "/pieces": pieces, "/bare": bare, "/legacy": legacy,
-    "/twice": twice, "/slow": slow, "/stuck": stuck, "/boom": boom, "/process": process,
+    "/twice": twice, "/slow": slow, "/stuck": stuck, "/boom": boom, "/process": process, "/turn": turn,
 }  # fmt: skip
 
 

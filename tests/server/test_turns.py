@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 from tests.server.conftest import AppServer
 from tests.server.wire import Wire, get
@@ -11,6 +12,7 @@ from tests.server.wire import Wire, get
 BUSY_S = 0.02
 REQUESTS = 75
 TURN_MAX_S = 20 * BUSY_S
+AHEAD = 300
 
 
 def test_a_client_whose_next_request_is_always_there_already_does_not_keep_others_waiting(
@@ -42,3 +44,14 @@ def _keep_ahead(wire: Wire) -> None:
         wire.send(request)
         wire.answer()
     wire.answer()
+
+
+def test_one_request_of_a_connection_is_served_in_each_turn(app_server: AppServer) -> None:
+    """However many are here already: more of them are received only when those are served."""
+    request = get("/turn", "X: " + "a" * 8_000)
+    with app_server.wire() as wire:
+        ahead = threading.Thread(target=wire.send, args=(request * AHEAD,))
+        ahead.start()
+        turns = [wire.answer().json for _ in range(AHEAD)]
+        ahead.join()
+    assert all(later > earlier for earlier, later in pairwise(turns))
