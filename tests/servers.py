@@ -92,7 +92,8 @@ class RunningServer:
         while time.monotonic() - begin < timeout_s:
             if self.process is None or self.process.poll() is not None:
                 break
-            if self._answers():
+            # The first worker answers before the master has begun the others.
+            if self._answers() and len(self.worker_pids()) >= self.workers:
                 self.started_s = time.monotonic() - begin
                 return
             time.sleep(0.01)  # the other side of a process boundary: there is no clock to pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def watch_server(directory: Path, server: RunningServer, rounds: int) -> list[st
     try:
         for number in range(rounds):
             one_round(client, f"k{number}")
+        time.sleep(0.5)  # a client has its answer before strace has written down that it was sent
     finally:
         watching.terminate()
         watching.wait()
