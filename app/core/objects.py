@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.core import intake
@@ -104,12 +105,18 @@ def delete_object(
     store: Store, bucket: str, key: str, version_id: str | None, owner_id: str, condition: Condition | None
 ) -> Removed:
     """Raises: what `MetadataStore.remove` raises."""
-    removal = Removal(
-        bucket=bucket,
-        key=key,
-        version_id=version_id,
-        marker_id=new_version_id(),
-        owner_id=owner_id,
-        created_ms=store.now_ms(),
-    )
+    removal = Removal(bucket, key, version_id, new_version_id(), owner_id, store.now_ms())
     return store.metadata.remove(removal, condition, new_op_id())
+
+
+def delete_objects(
+    store: Store, bucket: str, owner_id: str, doomed: Sequence[tuple[str, str | None, Condition | None]]
+) -> Sequence[Removed | S3Error]:
+    """`delete_object` of many (key, version id, condition): in their order what each gives or is refused with."""
+    now_ms = store.now_ms()
+    return store.metadata.remove_all(
+        [
+            (Removal(bucket, key, version_id, new_version_id(), owner_id, now_ms), condition, new_op_id())
+            for key, version_id, condition in doomed
+        ]
+    )

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, overload
 
-from app.domain.errors import ServiceUnavailable
+from app import runtime
+from app.domain.errors import S3Error, ServiceUnavailable
 from app.domain.types import (
     BlobRef,
     Bucket,
@@ -46,6 +48,7 @@ from app.domain.types import (
 
 GARBAGE_SLICE_MAX = 100  # rows that one step of the sweep may touch
 CHANGES_PAGE_MAX = 1_000
+CONCURRENT_REMOVALS = 64  # of one `remove_all`, in an engine that does them one by one
 
 
 class OutcomeUnknown(ServiceUnavailable):
@@ -153,6 +156,21 @@ class MetadataStore(ABC):
         an absent row is no error and writes nothing.
         Raises: NoSuchBucket, PreconditionFailed, NoSuchKey (a condition, and no current object).
         """
+
+    def remove_all(self, removals: Sequence[tuple[Removal, Condition | None, str]]) -> Sequence[Removed | S3Error]:
+        """`remove` of each, with its condition and op id: in the order given what it gives or what it raises.
+
+        Each is a step of its own. An engine overrides this where many cost less than as many single ones. Raises: what
+        is no S3 error.
+        """
+
+        def outcome(removal: Removal, condition: Condition | None, op_id: str) -> Removed | S3Error:
+            try:
+                return self.remove(removal, condition, op_id)
+            except S3Error as error:
+                return error
+
+        return runtime.gather([partial(outcome, *each) for each in removals], CONCURRENT_REMOVALS)
 
     @overload
     def list_current(self, query: ListQuery) -> Page[Version]: ...

@@ -35,8 +35,8 @@ SELECT sequence, op_id, kind, bucket, key, version_id, committed_ms FROM changes
 WHERE sequence > :after ORDER BY sequence LIMIT :limit
 """
 
-# Asked at the beginning of every turn: whether to log, and whether there is anything to trim.
-HAS_CONSUMERS: Final = "SELECT EXISTS (SELECT 1 FROM consumers), EXISTS (SELECT 1 FROM changes)"
+# Asked at the beginning of every turn: whether to log, whether there is anything to trim, the last sequence.
+HAS_CONSUMERS: Final = "SELECT EXISTS (SELECT 1 FROM consumers), EXISTS (SELECT 1 FROM changes), sequence FROM plan"
 TRIM: Final = """
 DELETE FROM changes WHERE sequence IN
     (SELECT sequence FROM changes

@@ -1,25 +1,84 @@
-"""One request in its savepoint."""
+"""Requests, and how one is done in its savepoint."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
 from app.domain.errors import InternalError, ServiceUnavailable
-from app.metadata.sql.mutation import LOG_CHANGE, Found, Mutation, Outcome, Value
+from app.domain.types import Condition, NewVersion, Removal
+from app.metadata.sql import objects, params as values
+from app.metadata.sql.mutation import LOG_CHANGE, Found, Mutation, Outcome
+from app.metadata.sql.plain import Lane
 from app.metadata.sql.refusals import NOTHING_TO_DO, REPEATED, refusal_in, s3_error
 
 
-@dataclass(frozen=True, slots=True)
 class Request:
-    """`size_bytes`: how much it writes, roughly; 0 for a plain row."""
+    """`size_bytes`: how much it writes, roughly; 0 for a row without bytes."""
 
-    mutation: Mutation
-    params: dict[str, Value]
-    op_id: str = ""
-    size_bytes: int = 0
+    __slots__ = ("_params", "mutation", "op_id", "size_bytes")
+
+    def __init__(self, mutation: Mutation, named: values.Named | None, op_id: str = "", size_bytes: int = 0) -> None:
+        self.mutation = mutation
+        self.op_id = op_id
+        self.size_bytes = size_bytes
+        self._params = named
+
+    @property
+    def params(self) -> values.Named:
+        if self._params is None:
+            self._params = self._named()
+        return self._params
+
+    def on(self, lane: Lane) -> object | None:
+        """Its result or error by the short way of plain.py; None where it does not go there.
+
+        Whatever it raises leaves the transaction in a state that must not be committed.
+        """
+        return None
+
+    def _named(self) -> values.Named:
+        return {}
+
+
+class PublishRequest(Request):
+    """Done by the short way it gives Published, else an Outcome."""
+
+    __slots__ = ("_columns", "_condition", "_new")
+
+    def __init__(self, new: NewVersion, condition: Condition | None, op_id: str) -> None:
+        content = new.content
+        inline = content.inline
+        super().__init__(objects.publish_of(new), None, op_id, 0 if inline is None else len(inline))
+        self._new = new
+        self._condition = condition
+        # Made here, by the submitter: the writer's turn is short.
+        self._columns = values.columns_of(new) if condition is None and content.manifest is None else None
+
+    def on(self, lane: Lane) -> object | None:
+        return None if self._columns is None else lane.publish(self._new, self._columns, self.op_id)
+
+    def _named(self) -> values.Named:
+        return values.of_version(self._new, self._condition)
+
+
+class RemoveRequest(Request):
+    """Done by the short way it gives Removed, else an Outcome."""
+
+    __slots__ = ("_condition", "_removal")
+
+    def __init__(self, removal: Removal, condition: Condition | None, op_id: str) -> None:
+        super().__init__(objects.REMOVE, None, op_id)
+        self._removal = removal
+        self._condition = condition
+
+    def on(self, lane: Lane) -> object | None:
+        is_plain = self._condition is None and self._removal.version_id is None
+        return lane.remove(self._removal, self.op_id) if is_plain else None
+
+    def _named(self) -> values.Named:
+        return values.of_removal(self._removal, self._condition)
 
 
 def execute(connection: apsw.Connection, request: Request, is_logging: bool, now_ms: int) -> Outcome | Exception:
@@ -42,32 +101,32 @@ def execute(connection: apsw.Connection, request: Request, is_logging: bool, now
 
 
 def _statements(connection: apsw.Connection, request: Request, is_logging: bool, now_ms: int) -> Outcome:
-    mutation, params = request.mutation, request.params
+    mutation, named = request.mutation, request.params
     found = None
     if mutation.plan is None:
         for step in mutation.steps:
-            connection.execute(step.sql, params)
+            connection.execute(step.sql, named)
     else:
-        row: Any = connection.execute(mutation.plan, params).get
+        row: Any = connection.execute(mutation.plan, named).get
         for step in mutation.steps:
             if step.index < 0 or row[step.index] is not None:
-                connection.execute(step.sql, params)
+                connection.execute(step.sql, named)
         found = Found._make(row)
         if is_logging:
             _log(connection, request, now_ms)
-    rows = [] if mutation.answer is None else connection.execute(mutation.answer, params).fetchall()
+    rows = [] if mutation.answer is None else connection.execute(mutation.answer, named).fetchall()
     return Outcome(found, rows)
 
 
 def _log(connection: apsw.Connection, request: Request, now_ms: int) -> None:
-    params = request.params
+    named = request.params
     connection.execute(
         LOG_CHANGE,
         {
             "op_id": request.op_id,
             "kind": request.mutation.kind,
-            "bucket": params["bucket"],
-            "key": params.get("key", ""),
+            "bucket": named["bucket"],
+            "key": named.get("key", ""),
             "committed_ms": now_ms,
         },
     )

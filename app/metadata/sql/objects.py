@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.domain.types import NewVersion
 from app.metadata.sql.mutation import BUCKET, Mutation, Step, plan
 from app.metadata.sql.rows import VERSION_COLUMNS, newest_of
 
@@ -157,6 +158,17 @@ PUBLISH_UPLOAD: Final = Mutation(
     recall=_PUBLISHED_BEFORE,
     grows=True,
 )
+
+
+def publish_of(new: NewVersion) -> Mutation:
+    """The mutation that publishes content of this kind."""
+    content = new.content
+    if new.completes is not None:
+        return PUBLISH_UPLOAD
+    if content.manifest is not None:
+        return PUBLISH_MANIFEST
+    return PUBLISH_INLINE if content.is_inline else PUBLISH_BLOB
+
 
 # -- remove ------------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,23 @@ def of_version(new: NewVersion, condition: Condition | None) -> Named:
     }
 
 
+def columns_of(new: NewVersion) -> tuple[Value, ...]:
+    """What a row of inline bytes or of a blob takes from `new`, as plain.py binds it."""
+    content, checksum = new.content, new.checksum
+    return (
+        new.key,
+        new.owner_id,
+        new.size_bytes,
+        new.etag,
+        int(content.is_inline),
+        content.blob,
+        rows.dump_attributes(new.attributes),
+        rows.dump_tags(new.tags),
+        rows.dump_acl(new.acl),
+        *((None, None, None) if checksum is None else (checksum.algorithm, checksum.value, checksum.type)),
+    )
+
+
 def of_removal(removal: Removal, condition: Condition | None) -> Named:
     return {
         "bucket": removal.bucket,

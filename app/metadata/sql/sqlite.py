@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 import apsw
 
 from app import runtime
-from app.domain.errors import NoSuchUpload, ServiceUnavailable
+from app.domain.errors import NoSuchUpload, S3Error, ServiceUnavailable
 from app.domain.types import (
     BlobRef,
     Bucket,
@@ -37,7 +37,7 @@ from app.metadata.sql.connections import open_writer
 from app.metadata.sql.execution import Request
 from app.metadata.sql.library import check_library, is_safe_for_several
 from app.metadata.sql.migrate import migrate
-from app.metadata.sql.mutation import Mutation, Outcome, Step, Value
+from app.metadata.sql.mutation import Mutation, Step, Value
 from app.metadata.sql.reading import Reader
 from app.metadata.sql.space import DiskSpace
 from app.metadata.sql.turnstile import Turnstile
@@ -148,8 +148,15 @@ class SqliteStore(Writing):
             raise ServiceUnavailable("The metadata engine is not open.")
         return self._reader
 
-    def write(self, mutation: Mutation, named: dict[str, Value], op_id: str = "", size_bytes: int = 0) -> Outcome:
-        return self._opened_writer.submit(Request(mutation, named, op_id, size_bytes))
+    def submit(self, request: Request) -> Any:
+        return self._opened_writer.submit(request)
+
+    def submit_all(self, requests: Sequence[Request]) -> Sequence[Any]:
+        outcomes = [ticket.error or ticket.result for ticket in self._opened_writer.submit_all(requests)]
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, S3Error):
+                raise outcome
+        return outcomes
 
     def _write_rows(self, mutation: Mutation, named: dict[str, Value]) -> Sequence[Sequence[Any]]:
         return self.write(mutation, named).rows

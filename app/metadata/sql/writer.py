@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import apsw
 
@@ -25,6 +25,7 @@ from app.metadata.sql import changes
 from app.metadata.sql.checkpoint import WalKeeper
 from app.metadata.sql.execution import Request, execute
 from app.metadata.sql.mutation import Outcome
+from app.metadata.sql.plain import Lane
 from app.metadata.sql.space import DiskSpace
 from app.metadata.sql.turnstile import Turnstile
 from app.metadata.sql.upkeep import Upkeep
@@ -35,7 +36,7 @@ GROUP_BYTES_MAX: Final = 4 << 20
 GROUP_MS_MAX: Final = 20
 BEGIN_NAP_S: Final = 0.002
 
-Ticket = runtime.Ticket[Request, Outcome]
+Ticket = runtime.Ticket[Request, Any]
 
 
 class Writer:
@@ -61,9 +62,10 @@ class Writer:
         self._refused: Exception | None = None  # why this turn takes nothing
         self._shortage: str | None = None  # why nothing may grow in this turn
         self._is_logging = False
+        self._sequence = 0  # the last one given out before this transaction
         self._busy_since_s: float | None = None
         self._trouble = ""  # of the last turn that had any
-        self._thread: runtime.SerialThread[Request, Outcome] = runtime.SerialThread(
+        self._thread: runtime.SerialThread[Request, Any] = runtime.SerialThread(
             "metadata-writer", self._perform, group_max=GROUP_ROWS_MAX, prepare=self._prepare, settle=self._settle
         )
 
@@ -78,9 +80,14 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def submit(self, request: Request, wait_max_s: float | None = None) -> Outcome:
-        """Raises: the refusal; SlowDown when the turn did not come in time; ServiceUnavailable, OutcomeUnknown."""
-        return self._thread.submit(request, self._wait_max_s if wait_max_s is None else wait_max_s)
+    def submit(self, request: Request) -> Any:
+        """What the request gives. Raises: the refusal; SlowDown when the turn did not come in time;
+        ServiceUnavailable, OutcomeUnknown."""
+        return self._thread.submit(request, self._wait_max_s)
+
+    def submit_all(self, requests: Sequence[Request]) -> list[Ticket]:
+        """As `submit`, of many that share groups: their tickets, each with a result or an error."""
+        return self._thread.submit_all(requests, self._wait_max_s)
 
     def probe(self, request: Request, wait_max_s: float) -> Health:
         """Whether writes go through now, by sending one; answers in that time."""
@@ -142,7 +149,7 @@ class Writer:
                 if time.monotonic() > until_s:
                     return SlowDown("Another program holds the metadata database.")
             runtime.sleep(BEGIN_NAP_S)
-        has_consumers, has_changes = connection.execute(changes.HAS_CONSUMERS).get
+        has_consumers, has_changes, self._sequence = connection.execute(changes.HAS_CONSUMERS).get
         self._is_logging = bool(has_consumers)
         if has_changes:
             connection.execute(changes.TRIM, {"limit": changes.TRIM_ROWS_MAX})
@@ -164,27 +171,62 @@ class Writer:
             self._reopen()
         self._rest()
 
-    def _transaction(self, tickets: list[Ticket], *, may_retry: bool = True) -> list[Ticket]:
+    def _transaction(
+        self, tickets: list[Ticket], *, has_savepoints: bool = False, may_retry: bool = True
+    ) -> list[Ticket]:
         """Do as many as one transaction takes, in the one that has begun; gives the rest."""
         connection = self._connection
         assert connection is not None
-        done: list[tuple[Ticket, Outcome | Exception]] = []
-        size_bytes, until_s = 0, time.monotonic() + GROUP_MS_MAX / 1000
-        now_ms = self._now_ms()
-        for ticket in tickets:
-            request = ticket.item
-            if request.mutation.grows and self._shortage is not None:
-                done.append((ticket, SlowDown(self._shortage)))
-                continue
-            outcome = execute(connection, request, self._is_logging, now_ms)
-            if isinstance(outcome, apsw.FullError) or not connection.in_transaction:
-                return self._start_over(tickets, _error_of(outcome), may_retry)
-            if request.mutation is changes.REGISTER:
-                self._is_logging = True
-            done.append((ticket, outcome))
-            size_bytes += request.size_bytes
-            if size_bytes > GROUP_BYTES_MAX or time.monotonic() > until_s:
-                break
+        now_ms, until_s, size_bytes = self._now_ms(), time.monotonic() + GROUP_MS_MAX / 1000, 0
+        lane = None if has_savepoints else Lane(connection, self._sequence, now_ms, is_logging=self._is_logging)
+        outcomes: list[object] = []
+        try:
+            for ticket in tickets:
+                request = ticket.item
+                outcomes.append(self._do(connection, lane, request, now_ms))
+                size_bytes += request.size_bytes
+                if size_bytes > GROUP_BYTES_MAX or time.monotonic() > until_s:
+                    break
+            if lane is not None:
+                lane.settle()
+        except _Lost as lost:
+            return self._start_over(tickets, lost.error, may_retry)
+        except Exception as error:
+            if isinstance(error, apsw.FullError) or not connection.in_transaction:
+                return self._start_over(tickets, error, may_retry)
+            # One of them broke on the short way, where nothing can be undone by itself.
+            connection.execute("ROLLBACK")
+            self._refused = self._begin()
+            if self._refused is None:
+                return self._transaction(tickets, has_savepoints=True, may_retry=may_retry)
+            _fail(tickets, self._refused)
+            return []
+        return self._commit(connection, tickets, outcomes, may_retry=may_retry)
+
+    def _do(self, connection: apsw.Connection, lane: Lane | None, request: Request, now_ms: int) -> object:
+        """What a request gives, or its error. Raises: _Lost; what the short way raises."""
+        if self._shortage is not None and request.mutation.grows:
+            return SlowDown(self._shortage)
+        if lane is not None:
+            outcome = request.on(lane)
+            if outcome is not None:
+                return outcome
+            lane.settle()
+        outcome = execute(connection, request, self._is_logging, now_ms)
+        if isinstance(outcome, apsw.FullError) or not connection.in_transaction:
+            raise _Lost(_error_of(outcome))
+        if request.mutation is changes.REGISTER:
+            self._is_logging = True
+        if lane is not None:
+            found = outcome.found if isinstance(outcome, Outcome) else None
+            lane.resume(None if found is None else found.sequence, is_logging=self._is_logging)
+        return outcome
+
+    def _commit(
+        self, connection: apsw.Connection, tickets: list[Ticket], outcomes: list[object], *, may_retry: bool
+    ) -> list[Ticket]:
+        """Gives those for which the transaction had no room, without an answer yet."""
+        done, rest = tickets[: len(outcomes)], tickets[len(outcomes) :]
         try:
             connection.execute("COMMIT")
         except apsw.FullError as error:
@@ -192,15 +234,17 @@ class Writer:
             return self._start_over(tickets, error, may_retry)
         except apsw.Error as error:
             self._trouble = f"a commit failed: {error}"
-            _fail([ticket for ticket, _ in done], _unknown(error))
+            _fail(done, _unknown(error))
             self._reopen()
-            rest = tickets[len(done) :]
             _fail(rest, _refusal_of(error))
             return []
         self._trouble = ""
-        for ticket, outcome in done:
-            _answer(ticket, outcome)
-        return tickets[len(done) :]
+        for ticket, outcome in zip(done, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                ticket.error = outcome
+            else:
+                ticket.result = outcome
+        return rest
 
     def _start_over(self, tickets: list[Ticket], error: Exception, may_retry: bool) -> list[Ticket]:
         """The transaction is lost, and nothing of it happened. On a full disk deletes get one more try on the ballast."""
@@ -259,11 +303,12 @@ class Writer:
             connection.close(force=True)
 
 
-def _answer(ticket: Ticket, outcome: Outcome | Exception) -> None:
-    if isinstance(outcome, Exception):
-        ticket.error = outcome
-    else:
-        ticket.result = outcome
+class _Lost(Exception):
+    """The transaction is over, and nothing of it happened."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _fail(tickets: list[Ticket], error: Exception) -> None:
@@ -272,7 +317,7 @@ def _fail(tickets: list[Ticket], error: Exception) -> None:
         ticket.error = copy.copy(error)
 
 
-def _error_of(outcome: Outcome | Exception) -> Exception:
+def _error_of(outcome: object) -> Exception:
     return outcome if isinstance(outcome, Exception) else ServiceUnavailable("The transaction ended by itself.")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
+from app.domain.errors import S3Error
 from app.domain.types import (
     Bucket,
     Condition,
@@ -21,13 +24,22 @@ from app.domain.types import (
 )
 from app.metadata.base import MetadataStore
 from app.metadata.sql import buckets, objects, params, rows, uploads
-from app.metadata.sql.mutation import Found, Mutation, Outcome, Value
+from app.metadata.sql.execution import PublishRequest, RemoveRequest, Request
+from app.metadata.sql.mutation import Found, Mutation, Outcome
 
 
 class Writing(MetadataStore):
     @abstractmethod
-    def write(self, mutation: Mutation, named: dict[str, Value], op_id: str = "", size_bytes: int = 0) -> Outcome:
-        """Do a mutation; returns after it is durable. Raises: its refusal, SlowDown, OutcomeUnknown."""
+    def submit(self, request: Request) -> Any:
+        """Do a request; returns what it gives after it is durable. Raises: its refusal, SlowDown, OutcomeUnknown."""
+
+    @abstractmethod
+    def submit_all(self, requests: Sequence[Request]) -> Sequence[Any]:
+        """Do many, each by itself, in few commits: what each gives, or the S3 error it raises. Raises: any other error."""
+
+    def write(self, mutation: Mutation, named: params.Named, op_id: str = "") -> Outcome:
+        outcome: Outcome = self.submit(Request(mutation, named, op_id))
+        return outcome
 
     # -- buckets -------------------------------------------------------------------------------------------------
 
@@ -58,9 +70,9 @@ class Writing(MetadataStore):
     # -- objects -------------------------------------------------------------------------------------------------
 
     def publish(self, new: NewVersion, condition: Condition | None, op_id: str) -> Published:
-        inline = new.content.inline
-        size_bytes = 0 if inline is None else len(inline)
-        outcome = self.write(_publish_of(new), params.of_version(new, condition), op_id, size_bytes)
+        outcome: Published | Outcome = self.submit(PublishRequest(new, condition, op_id))
+        if isinstance(outcome, Published):
+            return outcome
         if outcome.found is None:
             version_id, sequence, modified_ms, versioning = outcome.rows[0]
             return Published(version_id, sequence, modified_ms, Versioning(versioning))
@@ -76,14 +88,14 @@ class Writing(MetadataStore):
         return rows.version(bucket, key, outcome.rows[0])
 
     def remove(self, removal: Removal, condition: Condition | None, op_id: str) -> Removed:
-        outcome = self.write(objects.REMOVE, params.of_removal(removal, condition), op_id)
-        found = outcome.found
-        if found is not None:
-            return Removed(Versioning(found.versioning), found.version_id, found.is_marker == 1)
-        versioning = Versioning(outcome.rows[0][0])
-        if outcome.refusal == "repeated":
-            return Removed(versioning, removal.marker_id, True)
-        return Removed(versioning)
+        return _removed(removal, self.submit(RemoveRequest(removal, condition, op_id)))
+
+    def remove_all(self, removals: Sequence[tuple[Removal, Condition | None, str]]) -> Sequence[Removed | S3Error]:
+        outcomes = self.submit_all([RemoveRequest(*each) for each in removals])
+        return [
+            outcome if isinstance(outcome, S3Error) else _removed(removal, outcome)
+            for (removal, _, _), outcome in zip(removals, outcomes, strict=True)
+        ]
 
     # -- uploads -------------------------------------------------------------------------------------------------
 
@@ -98,15 +110,16 @@ class Writing(MetadataStore):
         self.write(uploads.ABORT_UPLOAD, named, op_id)
 
 
-def _publish_of(new: NewVersion) -> Mutation:
-    content = new.content
-    if new.completes is not None:
-        return objects.PUBLISH_UPLOAD
-    if content.manifest is not None:
-        return objects.PUBLISH_MANIFEST
-    if content.is_inline:
-        return objects.PUBLISH_INLINE
-    return objects.PUBLISH_BLOB
+def _removed(removal: Removal, outcome: Removed | Outcome) -> Removed:
+    if isinstance(outcome, Removed):
+        return outcome
+    found = outcome.found
+    if found is not None:
+        return Removed(Versioning(found.versioning), found.version_id, found.is_marker == 1)
+    versioning = Versioning(outcome.rows[0][0])
+    if outcome.refusal == "repeated":
+        return Removed(versioning, removal.marker_id, True)
+    return Removed(versioning)
 
 
 def _done(outcome: Outcome) -> Found:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from app import runtime
 from app.core import objects
 from app.domain.errors import AccessDenied, InvalidRequest, NoSuchVersion, S3Error, S3NotImplemented
 from app.domain.names import check_key, is_version_id
@@ -18,9 +15,6 @@ from app.s3.routing import Needs
 
 bp = S3Blueprint("delete_objects")
 
-# So many deletions are in the writer's hands at a time: they share commits.
-CONCURRENT_DELETIONS = 64
-
 
 @bp.post("/<bucket>", subresource="delete", action="s3:DeleteObject", needs=Needs.BUCKET)
 def delete_objects(request: S3Request) -> S3Response:
@@ -30,34 +24,49 @@ def delete_objects(request: S3Request) -> S3Response:
     document = xml.read_delete(read_all(request.payload, xml.DELETE_MAX_BYTES))
     may_delete_versions = may(request, "s3:DeleteObjectVersion")
 
-    jobs = [partial(_outcome, request, item, may_delete_versions) for item in document.items]
-    outcomes = runtime.gather(jobs, CONCURRENT_DELETIONS)
+    refused = [_refusal(item, may_delete_versions) for item in document.items]
+    doomed = [
+        (item.key, item.version_id, _condition(item))
+        for item, refusal in zip(document.items, refused, strict=True)
+        if refusal is None
+    ]
+    owner_id = request.principal.id or request.bucket.owner_id
+    removed = iter(objects.delete_objects(request.store, request.bucket.name, owner_id, doomed))
+    outcomes = [
+        _outcome(item, next(removed) if refusal is None else refusal)
+        for item, refusal in zip(document.items, refused, strict=True)
+    ]
     shown = [outcome for outcome in outcomes if isinstance(outcome, xml.NotDeleted) or not document.quiet]
     return xml_response(xml.delete_result(shown))
 
 
-def _outcome(request: S3Request, item: xml.DeleteItem, may_delete_versions: bool) -> xml.Deleted | xml.NotDeleted:
+def _outcome(item: xml.DeleteItem, removed: Removed | S3Error) -> xml.Deleted | xml.NotDeleted:
     """One key's outcome; its failure is no other key's."""
-    try:
-        removed = _delete(request, item, may_delete_versions)
-    except S3Error as error:
-        return xml.NotDeleted(item.key, item.version_id, error)
+    if isinstance(removed, S3Error):
+        return xml.NotDeleted(item.key, item.version_id, removed)
     marker_id = removed.version_id if removed.is_delete_marker else None
     return xml.Deleted(item.key, item.version_id, removed.is_delete_marker, marker_id)
 
 
-def _delete(request: S3Request, item: xml.DeleteItem, may_delete_versions: bool) -> Removed:
+def _refusal(item: xml.DeleteItem, may_delete_versions: bool) -> S3Error | None:
+    """Why an item is not even tried, if it is not."""
+    try:
+        _check(item, may_delete_versions)
+    except S3Error as error:
+        return error
+    return None
+
+
+def _check(item: xml.DeleteItem, may_delete_versions: bool) -> None:
+    """Raises: the item's refusal."""
     check_key(item.key)
-    condition = _condition(item)
     if item.version_id is not None:
         if not is_version_id(item.version_id):
             raise NoSuchVersion
         if not may_delete_versions:
             raise AccessDenied
-        if condition is not None:
+        if _condition(item) is not None:
             raise S3NotImplemented("Conditional deletes of a version are not implemented.")
-    owner_id = request.principal.id or request.bucket.owner_id
-    return objects.delete_object(request.store, request.bucket.name, item.key, item.version_id, owner_id, condition)
 
 
 def _condition(item: xml.DeleteItem) -> Condition | None:

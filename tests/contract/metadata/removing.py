@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.errors import NoSuchKey, PreconditionFailed
-from app.domain.types import Condition, Content, ListQuery, Removed, Version, Versioning
+from app.domain.errors import NoSuchBucket, NoSuchKey, PreconditionFailed
+from app.domain.types import Condition, Content, ListQuery, Removal, Removed, Version, Versioning
 from tests.contract.metadata.base import Contract
 from tests.contract.metadata.scene import OWNER, START_MS, Scene, inline
 
@@ -212,3 +212,29 @@ class RemoveContract(Contract):
             with pytest.raises(NoSuchKey):
                 scene.delete(bucket, key, condition=condition)
             assert scene.versions(bucket, key) == rows
+
+    def test_many_are_removed_in_order_and_one_that_is_refused_keeps_no_other_from_going(self, scene: Scene) -> None:
+        plain, versioned = scene.bucket(), scene.bucket(Versioning.ENABLED)
+        keys = [f"k{number:03}" for number in range(150)]
+        for key in keys:
+            scene.put(plain, key)
+        scene.put(versioned, "k")
+        never = Condition(if_match=("another",))
+        doomed: list[tuple[Removal, Condition | None, str]] = [
+            (scene.removal(plain, key), None, scene.op()) for key in keys
+        ]
+        doomed[70:70] = [
+            (scene.removal(plain, keys[-1]), never, scene.op()),
+            (scene.removal(plain, "absent"), never, scene.op()),
+            (scene.removal(plain, keys[0]), None, scene.op()),  # gone by then
+            (scene.removal(versioned, "k"), None, scene.op()),
+            (scene.removal("no-such-bucket", "k"), None, scene.op()),
+        ]
+        outcomes = scene.store.remove_all(doomed)
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds[70:75] == [PreconditionFailed, NoSuchKey, Removed, Removed, NoSuchBucket]
+        assert kinds[:70] + kinds[75:] == [Removed] * 150
+        assert outcomes[72] == Removed(Versioning.UNVERSIONED)
+        assert outcomes[73] == Removed(Versioning.ENABLED, doomed[73][0].marker_id, True)
+        assert scene.store.list_current(ListQuery(plain)).entries == ()
+        assert scene.store.remove_all([]) == []

@@ -17,6 +17,7 @@ from app.metadata.sql import (
     garbage,
     listing,
     objects,
+    plain,
     reading,
     scans,
     sqlite,
@@ -30,7 +31,7 @@ from app.metadata.sql.refusals import refusal_in, s3_error
 from app.metadata.sql.schema import MIGRATIONS, REFUSALS
 from tests.unit.metadata.sqlite_scenes import made_store, put
 
-MODULES: tuple[ModuleType, ...] = (buckets, changes, garbage, listing, objects, reading, scans, sqlite, uploads)
+MODULES: tuple[ModuleType, ...] = (buckets, changes, garbage, listing, objects, plain, reading, scans, sqlite, uploads)
 LARGE = ("versions", "version", "inline_data", "uploads", "upload", "parts", "part", "garbage", "condemned", "changes")
 IS_STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE)\b")
 
