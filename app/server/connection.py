@@ -15,7 +15,6 @@ import logging
 from time import monotonic
 from typing import Any
 
-import gevent
 from gevent.socket import MSG_PEEK
 from greenlet import getcurrent, greenlet
 
@@ -28,7 +27,7 @@ from app.server.pace import TooSlow
 from app.server.refusals import render_refusal
 from app.server.response import Response
 from app.server.service import Service
-from app.server.transport import HEAD_RECEIVE_BYTES, TURN_S, Disconnected, TimedOut, Transport
+from app.server.transport import HEAD_RECEIVE_BYTES, Disconnected, TimedOut, Transport
 
 HOT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 READABLE = 1  # of gevent's watchers
@@ -64,7 +63,7 @@ class Connection:
         self._peer = (str(address[0]), str(address[1])) if isinstance(address, tuple) else ("", "")
         self._base_environ = base_environ
         self._service = service
-        self._transport = Transport(sock, is_secure=False)
+        self._transport = Transport(sock, service.turns, is_secure=False)
         self._heads = HeadReader(service.limits)
         self._watcher: Any = None
         self._waiting: greenlet | None = None  # over TLS: the runner, while it waits for a request to begin
@@ -128,13 +127,11 @@ class Connection:
         if self._transport.buffered:
             # Until then nothing is received: a client could be any number of requests ahead, and all would be kept here.
             self._watcher.stop()
-            later = self._service.loop.timer(TURN_S)
-            later.start(self._begin_next, later)
+            self._service.turns.call_next(self._begin_next)
         elif not self._watcher.active:
             self._watcher.start(self._on_readable)
 
-    def _begin_next(self, later: Any) -> None:
-        later.close()
+    def _begin_next(self) -> None:
         if self.idle_since is not None and self._watcher is not None:
             self._begin()
 
@@ -165,7 +162,7 @@ class Connection:
             self._begin_tls()
             while self._serve_one():
                 if self._transport.buffered or self._transport.has_arrived():
-                    gevent.sleep(TURN_S)  # a client as fast as we are would never leave the hub to the others
+                    self._service.turns.wait_for_next()  # a client as fast as we are would keep the hub to itself
         except (Disconnected, TooSlow) as error:
             self._note_lost(error)
         finally:
@@ -309,7 +306,7 @@ class Connection:
             return
         try:
             secure = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
-            self._transport = Transport(secure, is_secure=True)
+            self._transport = Transport(secure, self._service.turns, is_secure=True)
             secure.settimeout(timeout_s)
             secure.do_handshake()
         except OSError as error:  # SSLError and TimeoutError are OSErrors

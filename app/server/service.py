@@ -13,6 +13,7 @@ from gevent.event import Event
 
 from app.server.limits import WireLimits
 from app.server.runners import Runners
+from app.server.turns import Turns
 
 if TYPE_CHECKING:
     from app.s3.short_way import ShortWay
@@ -48,6 +49,7 @@ class Service:
         self.requests_served = 0
         self.loop = gevent.get_hub().loop
         self.runners = Runners(gevent.get_hub())
+        self.turns = Turns(gevent.get_hub())
         self._connections: set[Connection] = set()
         self.is_empty = Event()
         self.is_empty.set()

@@ -16,11 +16,11 @@ import termios
 from time import monotonic
 from typing import Any
 
-import gevent
 from gevent import socket
 
 from app import runtime
 from app.server.pace import Pace
+from app.server.turns import Turns
 
 RECEIVE_MAX_BYTES = 1 << 20  # one recv of a body: larger ones only cost memory
 HEAD_RECEIVE_BYTES = 1 << 16
@@ -28,8 +28,6 @@ SENDFILE_SLICE_BYTES = 1 << 20
 TLS_RECORD_BYTES = 1 << 14
 SOCKET_ROOM_BYTES = 1 << 14  # a lower bound of what has left a socket that becomes writable again
 TURN_BYTES = 8 << 20  # sent without waiting before the other connections get a turn
-# Until the loop has looked at every socket once. gevent's sleep(0) may return up to fifty times before that.
-TURN_S = 1e-6
 
 _NETWORK_ERRORS = frozenset(
     {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
@@ -47,10 +45,11 @@ class TimedOut(Disconnected):
 class Transport:
     """Owned by one greenlet: only that one reads, writes and closes. `is_secure`: `sock` is a TLS socket."""
 
-    __slots__ = ("_at", "_data", "_sock", "_unyielded", "is_secure")
+    __slots__ = ("_at", "_data", "_sock", "_turns", "_unyielded", "is_secure")
 
-    def __init__(self, sock: Any, is_secure: bool) -> None:
+    def __init__(self, sock: Any, turns: Turns, *, is_secure: bool) -> None:
         self._sock = sock
+        self._turns = turns
         self.is_secure = is_secure
         self._data = b""  # received and not yet taken: _data[_at:]
         self._at = 0
@@ -223,7 +222,7 @@ class Transport:
         self._unyielded += sent
         if self._unyielded >= TURN_BYTES:
             self._unyielded = 0
-            gevent.sleep(TURN_S)
+            self._turns.wait_for_next()
 
     # -- end -----------------------------------------------------------------------------------------------------
 
