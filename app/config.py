@@ -124,6 +124,9 @@ class Storage:
     inline_max_bytes: int = setting(
         65_536, Size(0, INLINE_MAX_BYTES), "objects up to this size live in the metadata; 0: none"
     )
+    cache_max_bytes: int = setting(
+        16 << 20, Size(0, SIZE_MAX_BYTES), "memory of each worker for small objects that are read often; 0: none"
+    )
     garbage_grace_s: int | Auto = setting(
         "auto",
         AutoOr(Integer(0, GRACE_MAX_S)),

@@ -29,3 +29,13 @@ class TestSqlite(DurableMetadataContract):
     @pytest.fixture
     def reopen(self, engine: Engine) -> Reopen:
         return engine.open
+
+
+class TestSqliteWithCache(TestSqlite):
+    """What is remembered must not be told from what is read."""
+
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Iterator[Engine]:
+        engine = Engine("sqlite", tmp_path, cache_max_bytes=1 << 20)
+        yield engine
+        engine.close()

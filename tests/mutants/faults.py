@@ -23,6 +23,7 @@ from app.core import intake, objects
 from app.domain.errors import IncompleteBody, PreconditionFailed
 from app.domain.names import canonical_id
 from app.domain.types import Principal
+from app.metadata.sql.slots import Slots
 from app.metadata.sql.sqlite import SqliteStore
 from app.s3 import body, pipeline, target, xml
 from app.s3.request import Query, Target
@@ -271,6 +272,10 @@ def listings_are_remembered() -> None:
     _put(SqliteStore, list_current=_remembering(SqliteStore.list_current))
 
 
+def nobody_makes_the_caches_stale() -> None:
+    _put(Slots, begin=lambda *_: None, end=lambda *_: None)
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
@@ -299,5 +304,6 @@ FAULTS: dict[str, Callable[[], None]] = {
         completes_are_not_fenced,
         reads_are_remembered,
         listings_are_remembered,
+        nobody_makes_the_caches_stale,
     )
 }

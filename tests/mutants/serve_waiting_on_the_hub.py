@@ -13,14 +13,15 @@ if __name__ == "__main__":
 import apsw
 
 from app.cli import main
+from app.metadata.sql.execution import Request
 from app.metadata.sql.sqlite import SqliteStore
 
 WAIT_MS = 500
 
-_write = SqliteStore.write
+_submit = SqliteStore.submit
 
 
-def write(self: SqliteStore, *args: Any, **named: Any) -> Any:
+def submit(self: SqliteStore, request: Request) -> Any:
     connection = apsw.Connection(self.path)
     connection.set_busy_timeout(WAIT_MS)
     try:
@@ -30,9 +31,9 @@ def write(self: SqliteStore, *args: Any, **named: Any) -> Any:
         pass
     finally:
         connection.close()
-    return _write(self, *args, **named)
+    return _submit(self, request)
 
 
 if __name__ == "__main__":
-    setattr(SqliteStore, "write", write)  # noqa: B010  # an assignment is no business of the type checker
+    setattr(SqliteStore, "submit", submit)  # noqa: B010  # an assignment is no business of the type checker
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The checks of R-21 to R-24 find a server that does in two steps what must be one, or remembers too long."""
+"""The checks of R-21 to R-24 and of freshness find a server that does in two steps what must be one, or remembers too long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.mutants.conftest import StartMutant
 from tests.reliability import races
+from tests.reliability.freshness import Freshness
 
 
 def test_a_server_that_remembers_reads_is_no_register(start_mutant: StartMutant) -> None:
@@ -35,3 +36,10 @@ def test_a_server_that_remembers_listings_shows_stale_ones(start_mutant: StartMu
     server = start_mutant("listings_are_remembered")
     with pytest.raises(AssertionError, match="step"):
         races.check_listings_are_fresh(server, server.client(), 400)
+
+
+def test_a_cache_that_nobody_makes_stale_is_found_out(start_mutant: StartMutant) -> None:
+    server = start_mutant("nobody_makes_the_caches_stale", workers=2)
+    freshness = Freshness(server, 2_000)
+    freshness.run(server.client())
+    assert [fault for fault in freshness.faults if "is none of" in fault], freshness.faults

@@ -12,6 +12,7 @@ from app.metadata.sql import objects, params as values
 from app.metadata.sql.mutation import LOG_CHANGE, Found, Mutation, Outcome
 from app.metadata.sql.plain import Lane
 from app.metadata.sql.refusals import NOTHING_TO_DO, REPEATED, refusal_in, s3_error
+from app.metadata.sql.slots import slot_of, slot_of_key
 
 
 class Request:
@@ -38,6 +39,10 @@ class Request:
         """
         return None
 
+    def slot(self) -> int | None:
+        """What of the caches this makes stale (slots.py)."""
+        return slot_of(self.mutation, self.params)
+
     def _named(self) -> values.Named:
         return {}
 
@@ -59,6 +64,9 @@ class PublishRequest(Request):
     def on(self, lane: Lane) -> object | None:
         return None if self._columns is None else lane.publish(self._new, self._columns, self.op_id)
 
+    def slot(self) -> int:
+        return slot_of_key(self._new.bucket, self._new.key)
+
     def _named(self) -> values.Named:
         return values.of_version(self._new, self._condition)
 
@@ -76,6 +84,9 @@ class RemoveRequest(Request):
     def on(self, lane: Lane) -> object | None:
         is_plain = self._condition is None and self._removal.version_id is None
         return lane.remove(self._removal, self.op_id) if is_plain else None
+
+    def slot(self) -> int:
+        return slot_of_key(self._removal.bucket, self._removal.key)
 
     def _named(self) -> values.Named:
         return values.of_removal(self._removal, self._condition)

@@ -12,6 +12,7 @@ from app.domain.errors import InternalError, NoSuchBucket, S3Error, ServiceUnava
 from app.domain.types import Bucket, Lookup, Version
 from app.metadata.sql import checksums, rows
 from app.metadata.sql.buckets import READ_BUCKET
+from app.metadata.sql.cache import PointCache
 from app.metadata.sql.connections import OTHER_CACHE_KIB, POINT_CACHE_KIB, Readers, patiently
 from app.metadata.sql.mutation import Params
 from app.metadata.sql.rows import VERSION_COLUMNS, VERSION_WIDTH, newest_of
@@ -52,10 +53,12 @@ class Reader:
         self.points = Readers(path, POINT_CACHE_KIB)
         self.scans = Readers(path, OTHER_CACHE_KIB)
         self._buckets: dict[tuple[int, int], Bucket] = {}
+        self._cache: PointCache | None = None
 
-    def open(self) -> None:
+    def open(self, cache: PointCache | None = None) -> None:
         """Have the connection for point reads ready, so that nothing is opened on the hub later."""
         self.points.give_back(self.points.borrow())
+        self._cache = cache
 
     def close(self) -> None:
         self.points.close()
@@ -65,11 +68,27 @@ class Reader:
 
     def look_up(self, bucket: str, key: str, version_id: str | None, inline: bool) -> Lookup:
         """Raises: NoSuchBucket."""
-        return self._point(_look_up, self, bucket, key, version_id, inline)
+        cache = self._cache
+        if cache is None or version_id is not None:
+            return self._point(_look_up, self, bucket, key, version_id, inline)
+        found = cache.get(bucket, key, inline=inline)
+        if found is None:
+            stamp = cache.stamp(bucket, key)
+            found = self._point(_look_up, self, bucket, key, version_id, inline)
+            cache.keep(bucket, key, found, stamp, inline=inline)
+        return found
 
     def bucket(self, name: str) -> Bucket:
         """Raises: NoSuchBucket."""
-        return self._point(_bucket, self, name)
+        cache = self._cache
+        if cache is None:
+            return self._point(_bucket, self, name)
+        found = cache.get_bucket(name)
+        if found is None:
+            stamp = cache.stamp_bucket(name)
+            found = self._point(_bucket, self, name)
+            cache.keep_bucket(found, stamp)
+        return found
 
     def rows(self, sql: str, params: Params) -> list[Any]:
         """All rows of a statement that reads a bounded few."""

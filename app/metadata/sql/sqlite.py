@@ -32,6 +32,7 @@ from app.domain.types import (
 )
 from app.metadata.base import CHANGES_PAGE_MAX
 from app.metadata.sql import buckets, changes, garbage, listing, rows, scans, sweeping, uploads, verifying
+from app.metadata.sql.cache import PointCache
 from app.metadata.sql.checkpoint import WalKeeper
 from app.metadata.sql.connections import open_writer
 from app.metadata.sql.execution import Request
@@ -39,6 +40,7 @@ from app.metadata.sql.library import check_library, is_safe_for_several
 from app.metadata.sql.migrate import migrate
 from app.metadata.sql.mutation import Mutation, Step, Value
 from app.metadata.sql.reading import Reader
+from app.metadata.sql.slots import Slots
 from app.metadata.sql.space import DiskSpace
 from app.metadata.sql.turnstile import Turnstile
 from app.metadata.sql.writer import Writer
@@ -62,8 +64,12 @@ class SqliteStore(Writing):
         reserve_bytes: int | str = "auto",
         now_ms: Callable[[], int] = runtime.now_ms,
         wait_max_s: float = runtime.QUEUE_WAIT_MAX_S,
+        cache_max_bytes: int = 0,
     ) -> None:
-        """`reserve_bytes`: a number, or "auto". `wait_max_s`: for the turn to write. Nothing is opened before `open`."""
+        """`reserve_bytes`: a number, or "auto". `wait_max_s`: for the turn to write. Nothing is opened before `open`.
+
+        `cache_max_bytes`: of small objects that are kept in memory; then `look_up` and `bucket` are for one thread only.
+        """
         self.path = path
         self.shared = is_safe_for_several(apsw.sqlite_lib_version())
         self.inline_max_bytes = INLINE_MAX_BYTES
@@ -71,6 +77,8 @@ class SqliteStore(Writing):
         self._reserve_bytes = reserve_bytes
         self._now_ms = now_ms
         self._wait_max_s = wait_max_s
+        self._cache_max_bytes = cache_max_bytes
+        self._slots: Slots | None = None
         self._reader: Reader | None = None
         self._writer: Writer | None = None
         self._turnstile: Turnstile | None = None
@@ -80,12 +88,17 @@ class SqliteStore(Writing):
         """Raises: ConfigError, for a SQLite that must not be used as configured."""
         workers = config.server.workers
         check_library(apsw.sqlite_lib_version(), workers if isinstance(workers, int) else 1)
-        sqlite = config.metadata.sqlite
-        return cls(sqlite.path, synchronous=sqlite.synchronous, reserve_bytes=config.storage.reserve_bytes)
+        sqlite, storage = config.metadata.sqlite, config.storage
+        return cls(
+            sqlite.path,
+            synchronous=sqlite.synchronous,
+            reserve_bytes=storage.reserve_bytes,
+            cache_max_bytes=storage.cache_max_bytes,
+        )
 
     @classmethod
-    def from_path(cls, path: str | os.PathLike[str]) -> Self:
-        return cls(os.fspath(path))
+    def from_path(cls, path: str | os.PathLike[str], *, cache_max_bytes: int = 0) -> Self:
+        return cls(os.fspath(path), cache_max_bytes=cache_max_bytes)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -99,24 +112,28 @@ class SqliteStore(Writing):
     def open(self) -> None:
         reader = Reader(self.path)
         space = DiskSpace(self.path, self._reserve_bytes)
+        slots = _open_slots(self.path, space)
         turnstile = Turnstile(self.path)
+        cache = PointCache(slots, self._cache_max_bytes) if self._cache_max_bytes else None
         keeper = WalKeeper(self.path, space.bounds, reader.scans.interrupt)
         writer = Writer(
             lambda: open_writer(self.path, self._synchronous),
             turnstile,
             space,
             keeper,
+            slots,
             self._now_ms,
             self._wait_max_s,
         )
         try:
-            reader.open()
+            reader.open(cache)
             writer.start()
         except BaseException:
             reader.close()
+            slots.close()
             turnstile.close()
             raise
-        self._reader, self._writer, self._turnstile = reader, writer, turnstile
+        self._reader, self._writer, self._turnstile, self._slots = reader, writer, turnstile, slots
 
     def close(self) -> None:
         if self._writer is not None:
@@ -125,7 +142,9 @@ class SqliteStore(Writing):
             self._reader.close()
         if self._turnstile is not None:
             self._turnstile.close()
-        self._reader = self._writer = self._turnstile = None
+        if self._slots is not None:
+            self._slots.close()
+        self._reader = self._writer = self._turnstile = self._slots = None
 
     def check(self) -> Health:
         """Sends a write that changes nothing the whole way."""
@@ -263,6 +282,19 @@ class SqliteStore(Writing):
     def lease(self, name: str, holder: str, now_ms: int, ttl_ms: int) -> bool:
         named: dict[str, Value] = {"name": name, "holder": holder, "now_ms": now_ms, "expires_ms": now_ms + ttl_ms}
         return bool(self._write_rows(changes.LEASE, named))
+
+
+def _open_slots(path: str, space: DiskSpace) -> Slots:
+    """On a full disk the ballast gives way: deletes must be possible there. Raises: ServiceUnavailable."""
+    try:
+        try:
+            return Slots(path)
+        except OSError:
+            if not space.drop_ballast():
+                raise
+            return Slots(path)
+    except OSError as error:
+        raise ServiceUnavailable(f"{path}.slots cannot be made: {error}") from error
 
 
 _PROBE: Final = Mutation("", None)

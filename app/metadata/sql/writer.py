@@ -10,7 +10,6 @@ it is not, or when BEGIN failed, nothing of the group happened: refused. When CO
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -20,12 +19,13 @@ import apsw
 from app import runtime
 from app.domain.errors import S3Error, ServiceUnavailable, SlowDown
 from app.domain.types import Health
-from app.metadata.base import OutcomeUnknown
 from app.metadata.sql import changes
 from app.metadata.sql.checkpoint import WalKeeper
 from app.metadata.sql.execution import Request, execute
+from app.metadata.sql.failures import Lost, Ticket, error_of, fail, refusal_of, unknown
 from app.metadata.sql.mutation import Outcome
 from app.metadata.sql.plain import Lane
+from app.metadata.sql.slots import Slots
 from app.metadata.sql.space import DiskSpace
 from app.metadata.sql.turnstile import Turnstile
 from app.metadata.sql.upkeep import Upkeep
@@ -35,8 +35,6 @@ GROUP_ROWS_MAX: Final = 256
 GROUP_BYTES_MAX: Final = 4 << 20
 GROUP_MS_MAX: Final = 20
 BEGIN_NAP_S: Final = 0.002
-
-Ticket = runtime.Ticket[Request, Any]
 
 
 class Writer:
@@ -48,6 +46,7 @@ class Writer:
         turnstile: Turnstile,
         space: DiskSpace,
         keeper: WalKeeper,
+        slots: Slots,
         now_ms: Callable[[], int] = runtime.now_ms,
         wait_max_s: float = runtime.QUEUE_WAIT_MAX_S,
     ) -> None:
@@ -55,6 +54,7 @@ class Writer:
         self._turnstile = turnstile
         self._space = space
         self._keeper = keeper
+        self._slots = slots
         self._upkeep = Upkeep(space)
         self._now_ms = now_ms
         self._wait_max_s = wait_max_s
@@ -125,7 +125,7 @@ class Writer:
             self._refused = self._begin()
         except BaseException as error:
             self._trouble = f"no turn to write: {error}"
-            self._refused = _refusal_of(error)
+            self._refused = refusal_of(error)
 
     def _begin(self) -> Exception | None:
         """Begin a transaction; gives why not. What could not begin is refused for certain."""
@@ -136,7 +136,7 @@ class Writer:
         except (apsw.Error, ServiceUnavailable, OSError) as error:
             self._trouble = f"a transaction could not begin: {error}"
             self._reopen()
-            return _refusal_of(error)
+            return refusal_of(error)
 
     def _begin_in(self, connection: apsw.Connection) -> Exception | None:
         until_s = time.monotonic() + self._wait_max_s
@@ -160,14 +160,14 @@ class Writer:
         try:
             while left:
                 if self._refused is not None:
-                    _fail(left, self._refused)
+                    fail(left, self._refused)
                     break
                 left = self._transaction(left)
                 if left:
                     self._refused = self._begin()
         except BaseException as error:
             # Nobody waits for ever, whatever went wrong; and nothing is acknowledged that was not committed.
-            _fail([ticket for ticket in tickets if ticket.result is None and ticket.error is None], _unknown(error))
+            fail([ticket for ticket in tickets if ticket.result is None and ticket.error is None], unknown(error))
             self._reopen()
         self._rest()
 
@@ -189,7 +189,7 @@ class Writer:
                     break
             if lane is not None:
                 lane.settle()
-        except _Lost as lost:
+        except Lost as lost:
             return self._start_over(tickets, lost.error, may_retry)
         except Exception as error:
             if isinstance(error, apsw.FullError) or not connection.in_transaction:
@@ -199,12 +199,12 @@ class Writer:
             self._refused = self._begin()
             if self._refused is None:
                 return self._transaction(tickets, has_savepoints=True, may_retry=may_retry)
-            _fail(tickets, self._refused)
+            fail(tickets, self._refused)
             return []
         return self._commit(connection, tickets, outcomes, may_retry=may_retry)
 
     def _do(self, connection: apsw.Connection, lane: Lane | None, request: Request, now_ms: int) -> object:
-        """What a request gives, or its error. Raises: _Lost; what the short way raises."""
+        """What a request gives, or its error. Raises: Lost; what the short way raises."""
         if self._shortage is not None and request.mutation.grows:
             return SlowDown(self._shortage)
         if lane is not None:
@@ -214,7 +214,7 @@ class Writer:
             lane.settle()
         outcome = execute(connection, request, self._is_logging, now_ms)
         if isinstance(outcome, apsw.FullError) or not connection.in_transaction:
-            raise _Lost(_error_of(outcome))
+            raise Lost(error_of(outcome))
         if request.mutation is changes.REGISTER:
             self._is_logging = True
         if lane is not None:
@@ -227,17 +227,21 @@ class Writer:
     ) -> list[Ticket]:
         """Gives those for which the transaction had no room, without an answer yet."""
         done, rest = tickets[: len(outcomes)], tickets[len(outcomes) :]
+        slots = _slots_of(done, outcomes)
+        self._slots.begin(slots)
         try:
             connection.execute("COMMIT")
         except apsw.FullError as error:
             # The last page written is the one that makes a commit, and it did not fit: refused, not unknown.
             return self._start_over(tickets, error, may_retry)
         except apsw.Error as error:
+            # The slots stay as they are: nobody knows which answer is the right one, so everybody asks the database.
             self._trouble = f"a commit failed: {error}"
-            _fail(done, _unknown(error))
+            fail(done, unknown(error))
             self._reopen()
-            _fail(rest, _refusal_of(error))
+            fail(rest, refusal_of(error))
             return []
+        self._slots.end(slots)
         self._trouble = ""
         for ticket, outcome in zip(done, outcomes, strict=True):
             if isinstance(outcome, Exception):
@@ -250,12 +254,12 @@ class Writer:
         """The transaction is lost, and nothing of it happened. On a full disk deletes get one more try on the ballast."""
         self._trouble = f"a transaction failed: {error}"
         self._reopen()
-        refusal = _refusal_of(error)
+        refusal = refusal_of(error)
         if isinstance(error, apsw.FullError) and may_retry and self._space.drop_ballast():
             self._shortage = refusal.message
             if self._begin() is None:
                 return self._transaction(tickets, may_retry=False)
-        _fail(tickets, refusal)
+        fail(tickets, refusal)
         return []
 
     def _rest(self) -> None:
@@ -303,31 +307,11 @@ class Writer:
             connection.close(force=True)
 
 
-class _Lost(Exception):
-    """The transaction is over, and nothing of it happened."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _fail(tickets: list[Ticket], error: Exception) -> None:
-    """Each gets an exception of its own: raising one in many places would tangle their tracebacks."""
-    for ticket in tickets:
-        ticket.error = copy.copy(error)
-
-
-def _error_of(outcome: object) -> Exception:
-    return outcome if isinstance(outcome, Exception) else ServiceUnavailable("The transaction ended by itself.")
-
-
-def _refusal_of(error: BaseException) -> SlowDown | ServiceUnavailable:
-    if isinstance(error, SlowDown | ServiceUnavailable):
-        return error
-    if isinstance(error, apsw.FullError):
-        return SlowDown("The disk is full. Delete something or add space.")
-    return ServiceUnavailable(f"The metadata database cannot be written: {error}")
-
-
-def _unknown(error: BaseException) -> OutcomeUnknown:
-    return OutcomeUnknown(f"The outcome is unknown: {error}")
+def _slots_of(tickets: list[Ticket], outcomes: list[object]) -> list[int]:
+    """What the caches must forget of those that were not refused."""
+    found = [
+        ticket.item.slot()
+        for ticket, outcome in zip(tickets, outcomes, strict=True)
+        if not isinstance(outcome, Exception)
+    ]
+    return [slot for slot in found if slot is not None]

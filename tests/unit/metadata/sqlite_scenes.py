@@ -12,6 +12,7 @@ from app.metadata.sql.connections import open_writer
 from app.metadata.sql.execution import Request
 from app.metadata.sql.objects import PUBLISH_BLOB, PUBLISH_INLINE
 from app.metadata.sql.params import of_version
+from app.metadata.sql.slots import Slots
 from app.metadata.sql.space import Bounds, DiskSpace
 from app.metadata.sql.sqlite import SqliteStore
 from app.metadata.sql.turnstile import Turnstile
@@ -50,10 +51,12 @@ def running_writer(
     space = DiskSpace(path, 0)
     turnstile = Turnstile(path)
     keeper = WalKeeper(path, bounds or space.bounds, lambda older_than_s: 0)
-    writer = Writer(lambda: open_writer(path, "full", vfs), turnstile, space, keeper, wait_max_s=wait_max_s)
+    slots = Slots(path)
+    writer = Writer(lambda: open_writer(path, "full", vfs), turnstile, space, keeper, slots, wait_max_s=wait_max_s)
     writer.start()
     try:
         yield writer
     finally:
         writer.stop()
+        slots.close()
         turnstile.close()
