@@ -116,6 +116,9 @@ class Metadata:
 @dataclass(frozen=True, slots=True)
 class Local:
     root_dir: str = setting("./data/objects", Text(), "directory of the objects' bytes")
+    direct_writes: bool = setting(
+        True, Flag(), "write past the page cache; false where objects are read soon after and the disk is slow"
+    )
 
 
 @dataclass(frozen=True, slots=True)

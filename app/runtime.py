@@ -79,6 +79,11 @@ def after_turn(function: Callable[[], object]) -> None:
         _gevent.hub.loop.run_callback(function)
 
 
+def start_thread(function: Callable[[], object]) -> None:
+    """A native thread, whatever threads have become in this process. It must use no patched object."""
+    _original("_thread", "start_new_thread")(function, ())
+
+
 def sleep(seconds: float) -> None:
     if _gevent is None or not _gevent.is_hub_thread():
         _original("time", "sleep")(seconds)

@@ -29,7 +29,9 @@ def open_content(store: Store, version: Version, start: int, length: int) -> Bod
     if length == 0:
         return b""
     if content.blob is not None:
-        body = runtime.offload(store.storage.read, content.blob, start, length)
+        body = store.storage.read_at_once(content.blob, start, length)
+        if body is None:
+            body = runtime.offload(store.storage.read, content.blob, start, length)
         return body if isinstance(body, bytes | FileSpan) else chunks(body)
     if content.manifest is None:
         raise InternalError

@@ -51,10 +51,24 @@ class SourcePayload:
     def __init__(self, store: Store, version: Version, start: int, length: int) -> None:
         self.size_bytes: int | None = length
         self.expected = Expected()
+        self.is_held_back = self.is_ended = False
         self._chunks = chunks(open_content(store, version, start, length))
+        self._chunk = memoryview(b"")
 
     def receive(self, max_bytes: int) -> bytes:
         return next(self._chunks, b"")
+
+    def wait(self) -> bool:
+        if not self._chunk:
+            self._chunk = memoryview(self.receive(CHUNK_MAX_BYTES))
+            self.is_ended = not self._chunk
+        return not self.is_ended
+
+    def read_into(self, room: memoryview) -> int | None:
+        chunk = self._chunk[: len(room)]
+        room[: len(chunk)] = chunk
+        self._chunk = self._chunk[len(chunk) :]
+        return len(chunk) or None
 
     def decode(self, received: bytes) -> bytes:
         return received

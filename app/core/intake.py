@@ -6,10 +6,11 @@ Small bodies are hashed in place; larger ones are decoded, hashed and written in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import runtime
+from app.core.helpers import Helper
 from app.core.store import Store
 from app.domain.digests import DEFAULT_ALGORITHM, Digests
 from app.domain.errors import EntityTooLarge
@@ -17,7 +18,8 @@ from app.domain.payload import Payload, verify
 from app.domain.types import BlobRef, Checksum, Content
 from app.storage.base import BlobWriter
 
-PIECE_MAX_BYTES = 1 << 20
+HELPED_MIN_BYTES = 8 << 20  # of a body whose MD5 is worth a thread of its own
+TURN_BYTES = 8 << 20  # taken from one client before the thread goes to another
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,8 @@ def take_in(store: Store, payload: Payload, *, max_bytes: int, inline_max_bytes:
     if may_be_small and _receive_small(payload, digests, pieces, inline_max_bytes):
         sent = verify(expected, digests, payload.finish())
         return _intake(digests, Content(is_inline=True, inline=b"".join(pieces)), kept, sent)
-    with runtime.offload(store.storage.create, declared) as writer:
-        _receive_large(payload, digests, pieces, writer, max_bytes)
-        sent = verify(expected, digests, payload.finish())
-        blob = runtime.offload(writer.commit)
+    reception = _Reception(store, payload, digests, pieces, max_bytes)
+    blob, sent = reception.run()
     return _intake(digests, Content(blob=blob), kept, sent)
 
 
@@ -78,26 +78,97 @@ def _receive_small(payload: Payload, digests: Digests, pieces: list[bytes], limi
     return False
 
 
-def _receive_large(
-    payload: Payload, digests: Digests, first: Sequence[bytes], writer: BlobWriter, max_bytes: int
-) -> None:
-    if first:
-        runtime.offload(_write_all, writer, first)
-    while received := payload.receive(PIECE_MAX_BYTES):
-        runtime.offload(_decode_hash_write, payload, received, digests, writer)
-        if digests.size_bytes > max_bytes:
-            raise too_large(digests.size_bytes, max_bytes)
+class _Reception:
+    """One large body on its way into a blob. The hub waits for the client, a thread does all the rest."""
 
+    def __init__(
+        self, store: Store, payload: Payload, digests: Digests, first: Sequence[bytes], max_bytes: int
+    ) -> None:
+        self._store = store
+        self._payload = payload
+        self._digests = digests
+        self._first = first  # hashed already
+        self._max_bytes = max_bytes
+        self._writer: BlobWriter | None = None
+        self._is_busy = False
+        self._is_given_up = False
 
-def _write_all(writer: BlobWriter, pieces: Iterable[bytes]) -> None:
-    for piece in pieces:
-        writer.write(piece)
+    def run(self) -> tuple[BlobRef, Checksum | None]:
+        """The blob, durable, and the checksum that the client sent. Raises: as `take_in`; then nothing is left."""
+        try:
+            if self._payload.is_held_back:
+                runtime.offload(self._begin)  # a client that asks first is refused first
+            while True:
+                is_last = not self._payload.wait()
+                done = runtime.offload(self._go_on, is_last)
+                if done is not None:
+                    return done
+        except BaseException:
+            self._is_given_up = True
+            if not self._is_busy:
+                runtime.offload(self._discard)
+            raise
 
+    def _go_on(self, is_last: bool) -> tuple[BlobRef, Checksum | None] | None:
+        """Take what has come; None where more is to come. In a thread."""
+        self._is_busy = True
+        try:
+            return self._take(is_last)
+        finally:
+            self._is_busy = False
+            if self._is_given_up:  # whoever waited for this is gone
+                self._discard()
 
-def _decode_hash_write(payload: Payload, received: bytes, digests: Digests, writer: BlobWriter) -> None:
-    piece = payload.decode(received)
-    digests.update(piece)
-    writer.write(piece)
+    def _take(self, is_last: bool) -> tuple[BlobRef, Checksum | None] | None:
+        payload, writer = self._payload, self._writer or self._begin()
+        self._pump(writer)
+        if not (is_last or payload.is_ended):
+            writer.pause()
+            return None
+        sent = verify(payload.expected, self._digests, payload.finish())
+        return writer.commit(), sent
+
+    def _begin(self) -> BlobWriter:
+        writer = self._writer = self._store.storage.create(self._payload.size_bytes)
+        for piece in self._first:
+            writer.write(piece)
+        return writer
+
+    def _pump(self, writer: BlobWriter) -> None:
+        """From the wire to the file until the client pauses, the body ends or others have waited long enough."""
+        helper = self._store.helpers.borrow() if (self._payload.size_bytes or 0) >= HELPED_MIN_BYTES else None
+        if helper is None:
+            self._take_turn(writer, self._digests.update)
+            return
+        try:
+            self._take_turn(writer, self._digests.update_others, helper)
+        finally:
+            helper.join()
+            self._store.helpers.give_back(helper)
+
+    def _take_turn(
+        self, writer: BlobWriter, update: Callable[[memoryview], None], helper: Helper | None = None
+    ) -> None:
+        payload, digests = self._payload, self._digests
+        until_bytes = digests.size_bytes + TURN_BYTES
+        while digests.size_bytes < until_bytes:
+            room = writer.room()
+            count = payload.read_into(room)
+            if count is None:
+                return
+            piece = room[:count]
+            if helper is not None:
+                helper.begin(digests.update_md5, piece)
+            update(piece)
+            if digests.size_bytes > self._max_bytes:
+                raise too_large(digests.size_bytes, self._max_bytes)
+            writer.wrote(count)
+            if helper is not None and count == len(room):
+                helper.join()  # the next room may be the same memory
+
+    def _discard(self) -> None:
+        if self._writer is not None:
+            self._writer.discard()
 
 
 def _intake(digests: Digests, content: Content, algorithm: str, sent: Checksum | None) -> Intake:

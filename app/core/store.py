@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.core.helpers import Helpers
 from app.metadata.base import MetadataStore
 from app.storage.base import ObjectStorage
 
@@ -56,3 +57,4 @@ class Store:
     region: str = "us-east-1"  # empty: buckets may name any
     directory: Directory = KnownUsers()
     encrypted_at_rest: bool = False  # by what lies below, as the operator declares
+    helpers: Helpers = field(default_factory=Helpers)

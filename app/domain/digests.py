@@ -53,7 +53,7 @@ class Digests:
         """`algorithms` are names of CHECKSUM_ALGORITHMS. Raises: KeyError for another."""
         self.size_bytes = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._updates: list[Callable[[Chunk], object]] = [self._md5.update]
+        self._updates: list[Callable[[Chunk], object]] = []  # of all but the MD5
         self._sha256: _Digest | None = None
         if sha256:
             self._sha256 = hashlib.sha256()
@@ -73,6 +73,15 @@ class Digests:
             self._updates.append(digest.update)
 
     def update(self, chunk: Chunk) -> None:
+        self.update_md5(chunk)
+        self.update_others(chunk)
+
+    def update_md5(self, chunk: Chunk) -> None:
+        """Half of `update`, the longer one. The two may run in different threads."""
+        self._md5.update(chunk)
+
+    def update_others(self, chunk: Chunk) -> None:
+        """The other half, which counts."""
         self.size_bytes += len(chunk)
         for update in self._updates:
             update(chunk)

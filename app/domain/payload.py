@@ -25,8 +25,10 @@ class Expected:
 
 
 class Payload(Protocol):
-    """Received on the hub, decoded anywhere: `receive` waits for the network, `decode` only computes.
+    """Taken in by one of two ways, not by both in turn unless the first has given all that it received.
 
+    Small: `receive` waits for the network and gives pieces, `decode` only computes.
+    Large: `wait` waits for the network, on the hub; `read_into` takes what has arrived, in any thread.
     `size_bytes` is the payload's declared size without any framing, None where the client declared none.
     """
 
@@ -45,6 +47,23 @@ class Payload(Protocol):
         Raises: SignatureDoesNotMatch, IncompleteBody, InvalidRequest (broken framing), MalformedTrailerError.
         """
 
+    def wait(self) -> bool:
+        """Until `read_into` has something to give; False at the end. Raises: RequestTimeout, IncompleteBody."""
+
+    def read_into(self, room: memoryview) -> int | None:
+        """Put decoded payload that is here already into `room`: how many bytes, which may be none; None where nothing is.
+
+        Waits for milliseconds at most. Safe in a thread, one call at a time. Raises: as `receive` and `decode`.
+        """
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the client sends nothing before it is asked to: the first `receive` or `wait` does that."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether `wait` and `read_into` have come to the end."""
+
     def finish(self) -> Mapping[str, str]:
         """After the end: the trailers, names in lower case. Raises: IncompleteBody unless all that was declared came (I10)."""
 
@@ -55,17 +74,29 @@ class BytesPayload:
 
     data: bytes
     expected: Expected = Expected()
-    _taken: bool = False
+    is_held_back: bool = False
+    _taken: int = 0
 
     @property
     def size_bytes(self) -> int:
         return len(self.data)
 
+    @property
+    def is_ended(self) -> bool:
+        return self._taken == len(self.data)
+
     def receive(self, max_bytes: int) -> bytes:
-        if self._taken:
-            return b""
-        self._taken = True
-        return self.data
+        received = self.data[self._taken : self._taken + max_bytes]
+        self._taken += len(received)
+        return received
+
+    def wait(self) -> bool:
+        return not self.is_ended
+
+    def read_into(self, room: memoryview) -> int | None:
+        received = self.receive(len(room))
+        room[: len(received)] = received
+        return len(received) or None
 
     def decode(self, received: bytes) -> bytes:
         return received

@@ -34,6 +34,7 @@ TRAILER = "x-amz-trailer"
 LENGTH_DIGITS_MAX = 18
 HASHED_IN_PLACE_BYTES = 65_536
 _PIECE_MAX_BYTES = 1 << 20
+DECODED_MAX_BYTES = 1 << 18  # of a framed body at a time: what is copied again should still be in the cache
 
 _CHECKSUM_PREFIX = "x-amz-checksum-"
 # Headers that begin like a checksum and say something about checksums instead.
@@ -53,6 +54,23 @@ class Wire(Protocol):
 
     def receive(self, max_bytes: int) -> bytes:
         """The next bytes, b"" at the end. Raises: RequestTimeout, IncompleteBody."""
+
+    def wait(self) -> bool:
+        """Until bytes are here, on the hub; False at the end. Raises: as `receive`."""
+
+    def read_into(self, room: memoryview) -> int | None:
+        """Put bytes that are here into `room`, in any thread; None where nothing is. Raises: as `receive`."""
+
+    def read(self, max_bytes: int) -> bytes:
+        """As `read_into`, as bytes; b"" where nothing is."""
+
+    @property
+    def is_consumed(self) -> bool:
+        """Whether all has been received."""
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client sends nothing before it gets a "100 Continue"."""
 
 
 class RequestPayload:
@@ -131,6 +149,33 @@ class RequestPayload:
         self._is_ended = not received
         return received
 
+    @property
+    def is_held_back(self) -> bool:
+        return self._wire.awaits_continue
+
+    @property
+    def is_ended(self) -> bool:
+        return self._wire.is_consumed
+
+    def wait(self) -> bool:
+        """Raises: as `receive`."""
+        if self.is_absent:
+            raise MissingContentLength
+        self._is_ended = not self._wire.wait()
+        return not self._is_ended
+
+    def read_into(self, room: memoryview) -> int | None:
+        if self._mode.is_streaming:
+            count = self._decode_into(room)
+        else:
+            count = self._wire.read_into(room)
+            if count:
+                self.received_bytes += count
+                self._decoded += count
+        if count is None:
+            self._is_ended = self._wire.is_consumed
+        return count
+
     def decode(self, received: bytes) -> bytes:
         if not self._mode.is_streaming:
             self._decoded += len(received)
@@ -150,6 +195,15 @@ class RequestPayload:
         if size_bytes is not None and self._decoded != size_bytes:
             raise IncompleteBody
         return self._chunks().finish() if self._mode.is_streaming else {}
+
+    def _decode_into(self, room: memoryview) -> int | None:
+        received = self._wire.read(min(len(room), DECODED_MAX_BYTES))
+        if not received:
+            return None
+        self.received_bytes += len(received)
+        piece = self.decode(received)
+        room[: len(piece)] = piece  # framing is taken off, nothing is added
+        return len(piece)
 
     def _chunks(self) -> ChunkedDecoder:
         if self._decoder is None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import io
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from app.domain.errors import BadRequest, IncompleteBody, RequestTimeout, S3Error
-from app.server.head import FIELD_LINE, RequestHead
+from app.domain.errors import IncompleteBody, RequestTimeout, S3Error
+from app.server.chunks import Chunks, Source
+from app.server.head import RequestHead
 from app.server.limits import WireLimits
-from app.server.pace import Pace, TooSlow
+from app.server.pace import TooSlow
 from app.server.transport import Disconnected, Transport
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-CHUNK_LINE_MAX_BYTES = 1_024
-CHUNK_MAX_BYTES = 1 << 50
-TRAILERS_MAX_BYTES = 8_190
+PIECE_MAX_BYTES = 1 << 18  # received at a time where a coding is taken off
+ROUSE_BYTES = 1 << 18  # fewer, unless they are the last, are not worth a thread's attention
+FAST_BYTES = 1 << 16  # a client that sent so much without a pause is given a moment to go on, in the thread
+MOMENT_MS = 2
 
-# Size, then extensions of visible characters. A bare CR or LF in them is where others have been fooled.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
-_TRAILER = re.compile(FIELD_LINE)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -31,11 +31,15 @@ class Wire:
     def __init__(self, transport: Transport, head: RequestHead, limits: WireLimits) -> None:
         self.length = head.content_length
         self.is_chunked = head.is_chunked
-        self._source = _Source(transport, limits)
+        self._source = Source(transport, limits)
         self._transport = transport
         self._limits = limits
         self._rest = head.content_length or 0  # bytes of a sized body that were not received yet
-        self._chunks = _Chunks(self._source) if head.is_chunked else None
+        self._chunks = Chunks(self._source) if head.is_chunked else None
+        self._is_plain = not (head.is_chunked or transport.is_secure)
+        self._piece = b""  # received and not yet given on, where the body is not plain
+        self._waited_s = 0.0  # not yet held against the client
+        self._fast_bytes = 0  # since it was last given a moment
         self._failure: S3Error | None = None
         # An empty body is continued too, though it need not be: botocore takes a final answer in its place for the status
         # of the connection's next answers as well, and waits for an end that never comes.
@@ -43,6 +47,9 @@ class Wire:
 
     @property
     def is_consumed(self) -> bool:
+        """Whether all has been received, and given on."""
+        if self._piece:
+            return False
         return self._chunks.is_done if self._chunks else self._rest == 0
 
     def receive(self, max_bytes: int) -> bytes:
@@ -50,16 +57,100 @@ class Wire:
 
         Waits for the network. An error is final: it comes again. Raises: RequestTimeout, IncompleteBody, BadRequest.
         """
-        if self._failure is not None:
-            raise self._failure
-        try:
+        with self._failing():
             if self.awaits_continue:
                 self._send_continue()
+            if self._piece:
+                return self._take_piece(max_bytes)
             if self.is_consumed:
                 return b""
             if self._chunks:
                 return self._chunks.receive(max_bytes)
             received = self._source.receive(min(max_bytes, self._rest))
+            self._rest -= len(received)
+            return received
+
+    # A large body is received in threads, where it is hashed and written too: the hub only waits for it. Not so under a
+    # coding that is taken off as bytes come, TLS or chunks: there `wait` receives.
+
+    def wait(self) -> bool:
+        """Until `read_into` has something to give; False at the end. On the hub. Raises: as `receive`."""
+        with self._failing():
+            if self.awaits_continue:
+                self._send_continue()
+            if self.is_consumed:
+                return False
+            if not self._is_plain:
+                self._piece = self._piece or self.receive(PIECE_MAX_BYTES)
+                return bool(self._piece)
+            if not self._transport.buffered:
+                self._waited_s += self._transport.wait_paced(self._source.pace, min(self._rest, ROUSE_BYTES))
+            return True
+
+    def read_into(self, room: memoryview) -> int | None:
+        """Put bytes that have come into `room`; None where none are here. In any thread. Raises: as `receive`.
+
+        A client that was fast until now is given a moment to go on.
+        """
+        if not self._is_plain:
+            piece = self._take_piece(len(room))
+            room[: len(piece)] = piece
+            return len(piece) or None
+        if self.is_consumed:
+            return None
+        with self._failing():
+            room = room[: self._rest]
+            count = self._transport.take_into(room)
+            if count is None and self._is_worth_a_moment():
+                count = self._transport.take_into(room)
+            return self._note(count)
+
+    def read(self, max_bytes: int) -> bytes:
+        """As `read_into`, as bytes; b"" where none are here."""
+        if not self._is_plain:
+            return self._take_piece(max_bytes)
+        if self.is_consumed:
+            return b""
+        with self._failing():
+            max_bytes = min(max_bytes, self._rest)
+            received = self._transport.take_arrived(max_bytes)
+            if received is None and self._is_worth_a_moment():
+                received = self._transport.take_arrived(max_bytes)
+            self._note(None if received is None else len(received))
+            return received or b""
+
+    def _note(self, count: int | None) -> int | None:
+        """Count what has come. Raises: IncompleteBody at the end of input, TooSlow."""
+        if count is None:
+            return None
+        if not count:
+            raise IncompleteBody
+        self._rest -= count
+        self._fast_bytes += count
+        waited_s, self._waited_s = self._waited_s, 0.0
+        self._source.pace.note(waited_s, count)
+        if not self._rest:
+            self._transport.rouse_at(1)
+        return count
+
+    def _is_worth_a_moment(self) -> bool:
+        """Whether the client was fast, and went on within the moment it was given for that."""
+        if self._fast_bytes < FAST_BYTES:
+            return False
+        self._fast_bytes = 0
+        return self._transport.linger_for_input(MOMENT_MS)
+
+    def _take_piece(self, max_bytes: int) -> bytes:
+        taken, self._piece = self._piece[:max_bytes], self._piece[max_bytes:]
+        return taken
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Errors are final, and S3's."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield
         except TooSlow as error:
             self._failure = RequestTimeout()
             raise self._failure from error
@@ -69,8 +160,6 @@ class Wire:
         except S3Error as error:
             self._failure = error
             raise
-        self._rest -= len(received)
-        return received
 
     def can_be_finished(self, rest_max_bytes: int) -> bool:
         """Whether the next request's place is known: the body was read, or its small rest is here already."""
@@ -103,6 +192,15 @@ class NoBody:
     def receive(self, max_bytes: int) -> bytes:
         return b""
 
+    def wait(self) -> bool:
+        return False
+
+    def read_into(self, room: memoryview) -> int | None:
+        return None
+
+    def read(self, max_bytes: int) -> bytes:
+        return b""
+
     def can_be_finished(self, rest_max_bytes: int) -> bool:
         return True
 
@@ -111,96 +209,6 @@ class NoBody:
 
 
 NO_BODY = NoBody()
-
-
-class _Source:
-    """Buffered bytes first, then the network's, at the pace that is asked of a body."""
-
-    def __init__(self, transport: Transport, limits: WireLimits) -> None:
-        self.transport = transport
-        self._pace = Pace(limits.body_stall_ms, limits.body_window_ms, limits.body_rate_min_bytes_per_s)
-
-    def receive(self, max_bytes: int) -> bytes:
-        """Never b"". Raises: IncompleteBody, TooSlow, Disconnected."""
-        transport = self.transport
-        if transport.buffered:
-            return transport.take(max_bytes)
-        received = transport.receive_paced(max_bytes, self._pace)
-        if not received:
-            raise IncompleteBody
-        return received
-
-    def fill(self) -> None:
-        """More into the buffer. Raises as `receive`."""
-        if not self.transport.fill_paced(self._pace):
-            raise IncompleteBody
-
-
-class _Chunks:
-    """The chunked transfer coding, decoded strictly (RFC 9112 section 7.1). Trailers are checked and dropped."""
-
-    def __init__(self, source: _Source) -> None:
-        self._source = source
-        self._rest = 0  # of the chunk's bytes
-        self._is_inside = False  # a chunk has begun: behind its bytes comes CR LF
-        self.is_done = False
-
-    def receive(self, max_bytes: int) -> bytes:
-        """At least one byte, or b"" at the end. What is buffered is joined, so tiny chunks do not make tiny pieces."""
-        transport = self._source.transport
-        pieces: list[bytes] = []
-        room = max_bytes
-        while room and not self.is_done:
-            if self._rest == 0 and not self._next_chunk(may_wait=not pieces):
-                break
-            if self._rest and pieces and transport.buffered == 0:
-                break
-            piece = self._source.receive(min(room, self._rest)) if self._rest else b""
-            self._rest -= len(piece)
-            room -= len(piece)
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _next_chunk(self, *, may_wait: bool) -> bool:
-        """Read up to the next chunk's first byte, or through the trailers; False when that would mean waiting."""
-        if self._is_inside:
-            end = self._line(0, may_wait=may_wait)
-            if end is None:
-                return False
-            self._is_inside = False
-        line = self._line(CHUNK_LINE_MAX_BYTES, may_wait=may_wait)
-        if line is None:
-            return False
-        match = _CHUNK_LINE.fullmatch(line)
-        if match is None:
-            raise BadRequest("A chunk's size line is malformed.")
-        self._rest = int(match[1], 16)
-        if self._rest > CHUNK_MAX_BYTES:
-            raise BadRequest("A chunk is larger than any object.")
-        if self._rest == 0:
-            self._read_trailers()
-            self.is_done = True
-        else:
-            self._is_inside = True
-        return True
-
-    def _read_trailers(self) -> None:
-        left = TRAILERS_MAX_BYTES
-        while line := self._line(left, may_wait=True):
-            if not _TRAILER.fullmatch(line):
-                raise BadRequest("A trailer line is malformed.")
-            left -= len(line)
-
-    def _line(self, max_bytes: int, *, may_wait: bool) -> bytes | None:
-        """The next line; None where it is not here and may not be waited for."""
-        while True:
-            try:
-                line = self._source.transport.take_line(max_bytes)
-            except ValueError:
-                raise BadRequest("The chunked framing is broken.") from None
-            if line is not None or not may_wait:
-                return line
-            self._source.fill()
 
 
 class WireFile(io.RawIOBase):

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import ssl
 import struct
 import termios
@@ -17,6 +18,7 @@ from time import monotonic
 from typing import Any
 
 from gevent import socket
+from gevent.monkey import get_original
 
 from app import runtime
 from app.server.pace import Pace
@@ -28,6 +30,8 @@ SENDFILE_SLICE_BYTES = 1 << 20
 TLS_RECORD_BYTES = 1 << 14
 SOCKET_ROOM_BYTES = 1 << 14  # a lower bound of what has left a socket that becomes writable again
 TURN_BYTES = 8 << 20  # sent without waiting before the other connections get a turn
+
+_PROBE = (bytearray(1),)  # what is read into it does not matter
 
 _NETWORK_ERRORS = frozenset(
     {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
@@ -45,7 +49,7 @@ class TimedOut(Disconnected):
 class Transport:
     """Owned by one greenlet: only that one reads, writes and closes. `is_secure`: `sock` is a TLS socket."""
 
-    __slots__ = ("_at", "_data", "_sock", "_turns", "_unyielded", "is_secure")
+    __slots__ = ("_at", "_data", "_fd", "_least_bytes", "_slice_left", "_sock", "_turns", "_unyielded", "is_secure")
 
     def __init__(self, sock: Any, turns: Turns, *, is_secure: bool) -> None:
         self._sock = sock
@@ -54,6 +58,9 @@ class Transport:
         self._data = b""  # received and not yet taken: _data[_at:]
         self._at = 0
         self._unyielded = 0
+        self._slice_left = 0  # of a slice that is being sent: it was seen to be in memory
+        self._fd = sock.fileno()
+        self._least_bytes = 1  # that make the kernel call the socket readable
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -111,12 +118,27 @@ class Transport:
         """Bytes from the network, past the buffer; b"" at the end of input. Raises: TimedOut, Disconnected."""
         self._sock.settimeout(timeout_s)
         try:
+            if self.is_secure:
+                return self._receive_records(min(max_bytes, RECEIVE_MAX_BYTES))
             received: bytes = self._sock.recv(min(max_bytes, RECEIVE_MAX_BYTES))
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError) as error:
             raise TimedOut from error
         except OSError as error:
             raise Disconnected from error
         return received
+
+    def _receive_records(self, max_bytes: int) -> bytes:
+        """Of TLS: one call gives one record, so further ones that are here already are joined to the first."""
+        pieces = [self._sock.recv(min(max_bytes, TLS_RECORD_BYTES))]
+        left = max_bytes - len(pieces[0])
+        self._sock.settimeout(0.0)
+        while left and pieces[-1]:
+            try:
+                pieces.append(self._sock.recv(min(left, TLS_RECORD_BYTES)))
+            except OSError:  # nothing is here, or an error that the next call meets again
+                break
+            left -= len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def receive_paced(self, max_bytes: int, pace: Pace) -> bytes:
         """As `receive`, for as long as the client keeps the pace. Raises: TooSlow, Disconnected."""
@@ -136,6 +158,65 @@ class Transport:
         received = self.receive_paced(HEAD_RECEIVE_BYTES, pace)
         self._data, self._at = self._data[self._at :] + received, 0
         return bool(received)
+
+    # -- input for threads: not for TLS ----------------------------------------------------------------------------
+
+    def wait_paced(self, pace: Pace, least_bytes: int) -> float:
+        """Wait, on the hub, until about so much or the end is here; how long that took, for `pace` to be told.
+
+        What is less has come when the client's time is up. Raises: TooSlow.
+        """
+        self.rouse_at(least_bytes)
+        while True:
+            began = monotonic()
+            wait_s = pace.wait_s()
+            try:
+                socket.wait_read(self._fd, timeout=wait_s)
+            except TimeoutError:
+                if not self.has_arrived():
+                    pace.note(monotonic() - began, 0)
+                    continue
+            return monotonic() - began
+
+    def rouse_at(self, least_bytes: int) -> None:
+        """Whoever waits for input wakes when so much is here, or the end. Must be 1 wherever less may be all there is."""
+        if least_bytes != self._least_bytes:
+            self._least_bytes = least_bytes
+            with contextlib.suppress(OSError):  # a socket that knows no such thing rouses at one
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least_bytes)
+
+    def take_into(self, room: memoryview) -> int | None:
+        """What has arrived, into `room`: how many bytes; 0 at the end of input, None where nothing is here.
+
+        In any thread, while the owner waits for it. Raises: Disconnected.
+        """
+        if self.buffered:
+            taken = self.take(len(room))
+            room[: len(taken)] = taken
+            return len(taken)
+        try:
+            return os.readv(self._fd, (room,))
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Disconnected from error
+
+    def take_arrived(self, max_bytes: int) -> bytes | None:
+        """As `take_into`, as bytes."""
+        if self.buffered:
+            return self.take(max_bytes)
+        try:
+            return os.read(self._fd, max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Disconnected from error
+
+    def linger_for_input(self, patience_ms: int) -> bool:
+        """Wait in the calling thread; whether input came. Only for moments: nobody else gets the thread meanwhile."""
+        poll = get_original("select", "poll")()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(patience_ms))
 
     def has_arrived(self) -> bool:
         """Whether the kernel holds input, TLS records included. May be asked by any greenlet."""
@@ -178,11 +259,9 @@ class Transport:
         Gives how many; 0 when the file ends before. Raises: TooSlow, Disconnected. An error in reading the file is the
         OSError it is.
         """
-        count = min(count, SENDFILE_SLICE_BYTES)
-        warm_up(fd, offset, count)
         while True:
             try:
-                sent = os.sendfile(self._sock.fileno(), fd, offset, count)
+                sent = self._send_slice(fd, offset, count)
             except BlockingIOError:
                 self._wait_writable(pace)
             except OSError as error:
@@ -192,6 +271,19 @@ class Transport:
             else:
                 self._take_turns(sent)
                 return sent
+
+    def _send_slice(self, fd: int, offset: int, count: int) -> int:
+        """Looks at each slice once; in the disk pool what is not in memory: sendfile would wait for the disk here (I8)."""
+        if self._slice_left:
+            count = min(count, self._slice_left)
+        else:
+            count = min(count, SENDFILE_SLICE_BYTES)
+            if not is_warm(fd, offset, count):
+                return runtime.offload(os.sendfile, self._fd, fd, offset, count)
+            self._slice_left = count
+        sent = os.sendfile(self._fd, fd, offset, count)
+        self._slice_left = self._slice_left - sent if sent else 0
+        return sent
 
     def _send_some(self, view: memoryview, flags: int, wait_s: float) -> int:
         """How many bytes were taken; 0 when the wait ended without."""
@@ -232,6 +324,7 @@ class Transport:
         Closing with unread input resets the connection, and a reset may destroy the answer before the client reads it.
         """
         deadline = monotonic() + timeout_s
+        self.rouse_at(1)
         dropped = self.take(self.buffered)
         left = max_bytes - len(dropped)
         with contextlib.suppress(Disconnected, OSError):
@@ -247,13 +340,13 @@ class Transport:
             self._sock.close()
 
 
-def warm_up(fd: int, offset: int, count: int) -> None:
-    """Bring a file's bytes into memory in the disk pool where they are not: sendfile would wait for the disk on the hub (I8)."""
-    for place in (offset, offset + count - 1):
-        try:
-            os.preadv(fd, [bytearray(1)], place, os.RWF_NOWAIT)
-        except BlockingIOError:
-            runtime.offload(os.pread, fd, count, offset)
-            return
-        except OSError:
-            return  # the file system cannot tell; sendfile finds out what is wrong
+def is_warm(fd: int, offset: int, count: int) -> bool:
+    """Whether a file's bytes seem to be in memory: the first and the last are. True where the system cannot tell."""
+    try:
+        for place in (offset, offset + count - 1):
+            os.preadv(fd, _PROBE, place, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # sendfile finds out what is wrong
+    return True

@@ -16,6 +16,7 @@ from app.domain.errors import BlobMissing
 from app.domain.types import BlobRef, Body, Health
 
 CHUNK_MAX_BYTES = 1 << 20  # of an iterator that `read` gives
+ROOM_BYTES = 1 << 18  # for back ends that have no better memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,26 @@ class BlobWriter(ABC):
 
     @abstractmethod
     def write(self, chunk: bytes | memoryview) -> None: ...
+
+    def room(self) -> memoryview:
+        """Memory for the blob's next bytes, at least one: a caller puts them there and says so by `wrote`.
+
+        What is put there stays as it is until a room has been filled to its end. A back end that can write from memory
+        of its own gives that.
+        """
+        room: memoryview | None = getattr(self, "_room", None)
+        if not room:
+            room = self._room = memoryview(bytearray(ROOM_BYTES))
+        return room
+
+    def wrote(self, count: int) -> None:
+        """The next `count` bytes are at the beginning of the last `room`. Raises: as `write`."""
+        room = self.room()
+        self.write(room[:count])
+        self._room = room[count:]
+
+    def pause(self) -> None:  # noqa: B027 - nothing to do is a fine way to do it
+        """Nothing comes for a while: memory that others need may go. Raises: as `write`."""
 
     @abstractmethod
     def commit(self) -> BlobRef:
@@ -77,6 +98,13 @@ class ObjectStorage(ABC):
         The blob is opened before this returns. An iterator gives chunks of at most CHUNK_MAX_BYTES.
         Raises: BlobMissing; InternalError when the blob is shorter than asked for.
         """
+
+    def read_at_once(self, ref: BlobRef, start: int = 0, length: int | None = None) -> Body | None:
+        """As `read` where that neither waits nor computes for long; None where it might, or where the blob is not found.
+
+        For the hub, so that it need not ask a thread.
+        """
+        return None
 
     @abstractmethod
     def delete(self, ref: BlobRef) -> None:

@@ -13,35 +13,37 @@ to which no row refers. No path is made of anything but a reference of this form
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from app.domain.errors import InternalError, ServiceUnavailable, SlowDown
 from app.domain.types import BlobRef, Body, FileSpan, Health
 from app.storage import local_files
-from app.storage.base import BlobInfo, BlobMissing, BlobWriter, ObjectStorage
+from app.storage.base import BlobInfo, BlobMissing, ObjectStorage
+from app.storage.buffers import Buffers
+from app.storage.local_files import answering
+from app.storage.local_open import open_cached
+from app.storage.local_writer import LocalWriter
 
 if TYPE_CHECKING:
     from app.config import Config
 
 GARBAGE_GRACE_S = 60  # a reader opens the later parts of an object this long after it looked the version up
-ALLOCATE_MIN_BYTES = 4 << 20  # below this, asking for the space beforehand costs more than it saves
 PROBE_EVERY_S = 2.0
 PROBE_SLOW_S = 1.0
 
 _REFERENCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class LocalStorage(ObjectStorage):
-    """`reserve_bytes`: writes are refused below this much free space; None chooses by the size of the file system."""
+    """`reserve_bytes`: writes are refused below this much free space; None chooses by the size of the file system.
+
+    `writes_directly`: past the page cache, where the file system can do that.
+    """
 
     name = "local"
     shared = True
@@ -52,6 +54,7 @@ class LocalStorage(ObjectStorage):
         *,
         reserve_bytes: int | None = None,
         garbage_grace_s: int = GARBAGE_GRACE_S,
+        writes_directly: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.garbage_grace_s = garbage_grace_s
@@ -61,6 +64,8 @@ class LocalStorage(ObjectStorage):
         self._own: list[local_files.OwnDirectory] = []  # the first is used
         self._space = local_files.Space(self._root, reserve_bytes, monotonic)
         self._monotonic = monotonic
+        self.buffers = Buffers()
+        self.writes_directly = writes_directly  # false once the file system has refused it
         # Directories whose entries this process has made durable; another process may have died before it did.
         self._settled: set[str] = set()
         self._health = Health(ok=True)
@@ -74,6 +79,7 @@ class LocalStorage(ObjectStorage):
             storage.local.root_dir,
             reserve_bytes=None if storage.reserve_bytes == "auto" else storage.reserve_bytes,
             garbage_grace_s=GARBAGE_GRACE_S if storage.garbage_grace_s == "auto" else storage.garbage_grace_s,
+            writes_directly=storage.local.direct_writes,
         )
 
     def open(self) -> None:
@@ -82,7 +88,7 @@ class LocalStorage(ObjectStorage):
         Raises: ServiceUnavailable when there is no such directory and none can be made.
         """
         try:
-            with _answering():
+            with answering():
                 self._own_directory()
         except (SlowDown, ServiceUnavailable) as refusal:
             if not os.path.isdir(self._blobs):
@@ -109,7 +115,7 @@ class LocalStorage(ObjectStorage):
 
     def _probe(self) -> Health:
         try:
-            with _answering():
+            with answering():
                 self._space.require(0)
                 local_files.try_write(self._temporary(new_reference()))
         except (SlowDown, ServiceUnavailable) as refusal:
@@ -117,39 +123,38 @@ class LocalStorage(ObjectStorage):
         return Health(ok=True)
 
     def create(self, size_hint: int | None = None) -> LocalWriter:
-        with _answering():
+        with answering():
             self.require_space(size_hint or 0)
             ref = new_reference()
             return LocalWriter(self, ref, self._temporary(ref), size_hint or 0)
 
     def read(self, ref: BlobRef, start: int = 0, length: int | None = None) -> Body:
         path = self._path(ref)
-        with _answering():
+        with answering():
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError as error:
                 raise BlobMissing(f"blob {ref} is missing") from error
-            try:
-                span = _span(fd, ref, start, length)
-            except BaseException:
-                os.close(fd)
-                raise
-        if span.length:
-            return span
-        os.close(fd)  # nothing to send: not every sendfile takes a count of 0 for nothing
-        return b""
+            return _span(fd, ref, start, length)
+
+    def read_at_once(self, ref: BlobRef, start: int = 0, length: int | None = None) -> Body | None:
+        fd = open_cached(self._path(ref))
+        if fd is None:
+            return None
+        with answering():
+            return _span(fd, ref, start, length)
 
     def delete(self, ref: BlobRef) -> None:
         # The directory is not fsynced: a blob that a power cut brings back is an orphan, and the sweep finds it.
         path = self._path(ref)
-        with _answering():
+        with answering():
             try:
                 os.unlink(path)
             except FileNotFoundError:
                 pass
 
     def scan(self, before_ms: int) -> Iterator[BlobInfo]:
-        with _answering():
+        with answering():
             for first in local_files.names(self._blobs):
                 for second in local_files.names(os.path.join(self._blobs, first)):
                     directory = os.path.join(self._blobs, first, second)
@@ -158,7 +163,7 @@ class LocalStorage(ObjectStorage):
                             yield BlobInfo(BlobRef(name), size_bytes, modified_ms)
 
     def clean_up(self) -> int:
-        with _answering():
+        with answering():
             return sum(
                 local_files.remove_if_dead(os.path.join(self._tmp, each)) for each in local_files.names(self._tmp)
             )
@@ -214,92 +219,22 @@ class LocalStorage(ObjectStorage):
         return os.path.join(self._blobs, ref[0], ref[1], ref)
 
 
-class LocalWriter(BlobWriter):
-    """One blob on its way. Use by one thread at a time."""
-
-    def __init__(self, storage: LocalStorage, ref: BlobRef, temporary: str, size_hint: int) -> None:
-        self._storage = storage
-        self._ref = ref
-        self._temporary = temporary
-        self._size_bytes = 0
-        self._allocated_bytes = 0
-        self._is_done = False
-        self._fd = local_files.create(temporary)
-        if size_hint >= ALLOCATE_MIN_BYTES:
-            self._allocate(size_hint)
-
-    def write(self, chunk: bytes | memoryview) -> None:
-        """Raises: SlowDown when the disk is full, ServiceUnavailable when it fails."""
-        fd, left = self._open_fd(), memoryview(chunk)
-        with _answering():
-            if self._size_bytes + len(left) > self._allocated_bytes:
-                self._storage.require_space(0)
-            while left:
-                written = os.write(fd, left)
-                self._size_bytes += written
-                left = left[written:]
-
-    def commit(self) -> BlobRef:
-        fd = self._open_fd()
-        with _answering():
-            if self._allocated_bytes > self._size_bytes:
-                os.ftruncate(fd, self._size_bytes)
-            os.fsync(fd)  # never tried again: after a failed one the kernel forgets what was dirty
-            self._close()
-            self._storage.move_in(self._temporary, self._ref)
-        self._is_done = True
-        return self._ref
-
-    def discard(self) -> None:
-        if self._is_done:
-            return
-        self._is_done = True
-        try:
-            self._close()
-            os.unlink(self._temporary)
-        except OSError:
-            pass  # the error that led here matters more; clean_up takes the file when this process is gone
-
-    def _allocate(self, size_hint: int) -> None:
-        try:
-            self._allocated_bytes = local_files.allocate(self._fd, size_hint)
-        except BaseException:
-            self.discard()
-            raise
-
-    def _open_fd(self) -> int:
-        if self._fd < 0:
-            raise ValueError("this writer is closed")
-        return self._fd
-
-    def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-
 def new_reference() -> BlobRef:
     """128 random bits: nobody ever needs to look whether a reference is taken (I1)."""
     return BlobRef(secrets.token_hex(16))
 
 
-def _span(fd: int, ref: BlobRef, start: int, length: int | None) -> FileSpan:
-    size_bytes = os.fstat(fd).st_size
-    end = size_bytes if length is None else start + length
-    if not 0 <= start <= end <= size_bytes:
-        raise InternalError(f"blob {ref} has {size_bytes} bytes, asked for [{start}, {end})")
-    return FileSpan(fd, start, end - start)
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn the system's errors into answers. They hold no path: a client may read them."""
+def _span(fd: int, ref: BlobRef, start: int, length: int | None) -> Body:
+    """Some of an open blob; the descriptor is the span's from now on."""
     try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "unknown"
-        if error.errno in _FULL:
-            raise SlowDown("The storage is full. Please free space, or try again later.") from error
-        if error.errno in _SHORT_OF:
-            raise SlowDown(f"The server is short of resources: {reason}.") from error
-        raise ServiceUnavailable(f"The storage is not available: {reason}.") from error
+        size_bytes = os.fstat(fd).st_size
+        end = size_bytes if length is None else start + length
+        if not 0 <= start <= end <= size_bytes:
+            raise InternalError(f"blob {ref} has {size_bytes} bytes, asked for [{start}, {end})")
+    except BaseException:
+        os.close(fd)
+        raise
+    if start < end:
+        return FileSpan(fd, start, end - start)
+    os.close(fd)  # nothing to send: not every sendfile takes a count of 0 for nothing
+    return b""

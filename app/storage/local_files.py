@@ -8,17 +8,36 @@ import functools
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from app.domain.errors import SlowDown
+from app.domain.errors import ServiceUnavailable, SlowDown
 
 GIB = 1 << 30
 MIB = 1 << 20
 SPACE_EVERY_S = 1.0
 LOCK = "lock"
+O_DIRECT = getattr(os, "O_DIRECT", 0)  # not every system has it
 FILE_MODE = 0o660  # less the umask; a container's user may change while its group stays
 DIRECTORY_MODE = 0o770
 _TRIES_MAX = 10
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+NOT_DIRECT = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 _NOT_ALLOCATING = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the system's errors into answers. They hold no path: a client may read them."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "unknown"
+        if error.errno in _FULL:
+            raise SlowDown("The storage is full. Please free space, or try again later.") from error
+        if error.errno in _SHORT_OF:
+            raise SlowDown(f"The server is short of resources: {reason}.") from error
+        raise ServiceUnavailable(f"The storage is not available: {reason}.") from error
 
 
 class OwnDirectory:
@@ -121,6 +140,15 @@ def files(directory: str) -> Iterator[tuple[str, int, int]]:
 def create(path: str) -> int:
     """A descriptor to write a file that must not exist yet."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+
+
+def set_direct(fd: int, *, is_direct: bool) -> None:
+    """Whether what is written goes past the page cache. Raises: OSError where the file system cannot do that.
+
+    Not O_DIRECT at opening: where that is refused, the file is there nevertheless.
+    """
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | O_DIRECT if is_direct else flags & ~O_DIRECT)
 
 
 def sync_directory(directory: str) -> None:

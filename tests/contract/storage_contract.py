@@ -63,6 +63,41 @@ class StorageContract:
             ref = writer.commit()
         assert read_all(storage.read(ref)) == b"onetwo" + LONG
 
+    @pytest.mark.parametrize("step", [1 << 10, 4_099, 1 << 17, 1 << 30])
+    def test_bytes_put_into_a_room_come_out_in_order(self, storage: ObjectStorage, step: int) -> None:
+        with storage.create() as writer:
+            at = 0
+            while at < len(LONG):
+                room = writer.room()
+                count = min(step, len(room), len(LONG) - at)
+                room[:count] = LONG[at : at + count]
+                writer.wrote(count)
+                at += count
+                if at % 3 == 0:
+                    writer.pause()
+                if at % 5 == 0:
+                    writer.write(LONG[at : at + 7])
+                    at += len(LONG[at : at + 7])
+            ref = writer.commit()
+        assert read_all(storage.read(ref)) == LONG
+
+    def test_what_lies_in_a_room_stays_until_the_room_is_full(self, storage: ObjectStorage) -> None:
+        """Another thread may still be reading it."""
+        with storage.create() as writer:
+            first = writer.room()
+            first[:5] = b"first"
+            writer.wrote(5)
+            rest = writer.room()
+            rest[: len(rest) - 1] = bytes(len(rest) - 1)
+            writer.wrote(len(rest) - 1)
+            assert bytes(first[:5]) == b"first"
+
+    def test_a_room_of_a_writer_that_is_done_is_none(self, storage: ObjectStorage) -> None:
+        writer = storage.create()
+        writer.discard()
+        with pytest.raises(ValueError, match="closed"):
+            writer.wrote(len(writer.room()))
+
     def test_equal_bytes_get_references_of_their_own(self, storage: ObjectStorage) -> None:
         first, second = put(storage, SHORT), put(storage, SHORT)
         assert first != second
@@ -125,6 +160,14 @@ class StorageContract:
         ref = put(storage, SHORT)
         with pytest.raises(InternalError):
             read_all(storage.read(ref, start, length))
+
+    def test_what_can_be_read_at_once_is_the_same(self, storage: ObjectStorage) -> None:
+        ref = put(storage, LONG)
+        read_all(storage.read(ref))
+        body = storage.read_at_once(ref, 7, 70_000)
+        assert body is None or read_all(body) == LONG[7:70_007]
+        storage.delete(ref)
+        assert storage.read_at_once(ref) is None  # and somebody who may wait looks again
 
     def test_a_missing_blob_says_so_when_it_is_opened(self, storage: ObjectStorage) -> None:
         ref = put(storage, SHORT)

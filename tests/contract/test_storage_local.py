@@ -18,8 +18,10 @@ from app.config import Config
 from app.domain.errors import InternalError, ServiceUnavailable, SlowDown
 from app.domain.types import BlobRef, FileSpan
 from app.storage.base import BlobMissing, ObjectStorage
+from app.storage.buffers import BUFFER_BYTES, PLENTY_MAX, Buffers
 from app.storage.local import LocalStorage
 from app.storage.local_files import GIB, MIB, default_reserve_bytes
+from app.storage.local_open import open_cached
 from tests.components import require, require_root
 from tests.contract.storage_contract import FAR_FUTURE_MS, SHORT, LastingStorageContract, put, read_all
 
@@ -120,6 +122,113 @@ def test_nothing_is_left_open_whatever_happens(local: LocalStorage) -> None:
     local.check()
     local.clean_up()
     assert os.listdir("/proc/self/fd") == before
+
+
+SIZES = (1, 4_095, 4_096, 4_097, MIB - 1, MIB, MIB + 1, MIB + 4_096, 5 * MIB + 4_097)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_need_not_end_with_a_page(local: LocalStorage, root: Path, size: int) -> None:
+    content = os.urandom(size)
+    for hint in (None, size):
+        ref = put(local, content, size_hint=hint)
+        path = root / "blobs" / ref[0] / ref[1] / ref
+        assert path.read_bytes() == content
+        assert path.stat().st_blocks * 512 < size + 2 * 4_096 + MIB // 8, "what was set aside is given back"
+
+
+def test_bytes_go_past_the_page_cache_where_the_file_system_can_do_that(local: LocalStorage, root: Path) -> None:
+    with local.create() as writer:
+        writer.write(bytes(2 * MIB + 1))
+        (path,) = (root / "tmp").glob("*/" + "?" * 32)
+        flags = [
+            int(line.split()[1], 8)
+            for each in Path("/proc/self/fd").iterdir()
+            if os.path.realpath(each) == str(path)
+            for line in (Path("/proc/self/fdinfo") / each.name).read_text().splitlines()
+            if line.startswith("flags:")
+        ]
+        assert [bool(each & os.O_DIRECT) for each in flags] == [local.writes_directly]
+        ref = writer.commit()
+    assert read_all(local.read(ref)) == bytes(2 * MIB + 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_system_that_only_writes_through_its_cache_will_do(tmp_path: Path, size: int) -> None:
+    require_root()
+    if subprocess.run([require("mount"), "-t", "ramfs", "ramfs", str(tmp_path)], check=False).returncode:
+        pytest.skip("component missing: ramfs mounts. Get it by: run where mount(2) is allowed")
+    try:
+        storage = LocalStorage(str(tmp_path / "objects"), reserve_bytes=0)
+        storage.open()
+        content = os.urandom(size)
+        assert read_all(storage.read(put(storage, content))) == content
+        assert not storage.writes_directly
+        storage.close()
+    finally:
+        unmount(tmp_path)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_operator_may_want_the_cache(root: Path, size: int) -> None:
+    storage = LocalStorage(str(root), reserve_bytes=0, writes_directly=False)
+    storage.open()
+    content = os.urandom(size)
+    assert read_all(storage.read(put(storage, content))) == content
+    storage.close()
+
+
+class OddBuffers(Buffers):
+    """Memory that begins at no page, which direct I/O refuses."""
+
+    def take(self) -> memoryview:
+        return memoryview(bytearray(BUFFER_BYTES + 1))[1:]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_direct_write_that_is_refused_goes_through_the_cache(local: LocalStorage, size: int) -> None:
+    local.buffers = OddBuffers()
+    content = os.urandom(size)
+    assert read_all(local.read(put(local, content))) == content
+
+
+def test_writers_that_wait_give_their_memory_back_where_many_do(local: LocalStorage) -> None:
+    writers = [local.create() for _ in range(3 * PLENTY_MAX)]
+    contents = [os.urandom(9_000) for _ in writers]
+    for writer, content in zip(writers, contents, strict=True):
+        writer.write(content[:5_000])
+        writer.pause()
+    assert local.buffers.lent <= PLENTY_MAX + 1
+    for writer, content in zip(writers, contents, strict=True):
+        writer.write(content[5_000:])
+        writer.pause()
+    assert [read_all(local.read(writer.commit())) for writer in writers] == contents
+    assert local.buffers.lent == 0
+
+
+def test_a_writer_that_is_dropped_keeps_its_memory_from_others(local: LocalStorage) -> None:
+    """Whoever was filling it may not know yet."""
+    with local.create() as writer:
+        room = writer.room()
+        writer.wrote(10)
+    room[:10] = b"0123456789"
+    with local.create() as other:
+        other.write(b"x")
+        room[:10] = b"9876543210"
+        ref = other.commit()
+    assert read_all(local.read(ref)) == b"x"
+    assert local.buffers.lent == 0
+
+
+def test_a_name_that_the_kernel_remembers_is_opened_at_once(root: Path, local: LocalStorage) -> None:
+    ref = put(local, SHORT)
+    path = str(root / "blobs" / ref[0] / ref[1] / ref)
+    fd = open_cached(path)
+    if fd is None:
+        pytest.skip("component missing: openat2 with RESOLVE_CACHED. Get it by: run on Linux 5.12 or later")
+    assert not os.get_inheritable(fd)
+    os.close(fd)
+    assert open_cached(path + "x") is None
 
 
 def test_a_file_that_lost_its_end_is_never_sent(local: LocalStorage, root: Path) -> None:

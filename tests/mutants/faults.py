@@ -184,7 +184,7 @@ def objects_are_written_by_their_key() -> None:
 
 def _end_quietly(is_chunked: bool) -> None:
     """Where the connection ends, the body ends, as under gunicorn's own workers with gevent."""
-    receive = wire.Wire.receive
+    receive, read_into, read = wire.Wire.receive, wire.Wire.read_into, wire.Wire.read
 
     def quiet(self: wire.Wire, max_bytes: int) -> bytes:
         try:
@@ -194,7 +194,25 @@ def _end_quietly(is_chunked: bool) -> None:
                 raise
             return b""
 
-    _put(wire.Wire, receive=quiet)
+    def quiet_into(self: wire.Wire, room: memoryview) -> int | None:
+        try:
+            return read_into(self, room)
+        except IncompleteBody:
+            if self.is_chunked != is_chunked:
+                raise
+            self._failure, self._rest = None, 0
+            return None
+
+    def quiet_read(self: wire.Wire, max_bytes: int) -> bytes:
+        try:
+            return read(self, max_bytes)
+        except IncompleteBody:
+            if self.is_chunked != is_chunked:
+                raise
+            self._failure, self._rest = None, 0
+            return b""
+
+    _put(wire.Wire, receive=quiet, read_into=quiet_into, read=quiet_read)
 
 
 def short_bodies_end_quietly() -> None:

@@ -20,7 +20,9 @@ if __name__ == "__main__":
     patch_early()
 
 import gevent
+from gevent.monkey import get_original
 
+from app import runtime
 from app.domain.types import FileSpan
 
 Start = Callable[..., Any]
@@ -61,6 +63,24 @@ def facts(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Itera
         "target": environ["bleepstore.target"], "headers": environ["bleepstore.headers"], "environ": texts,
         "length": wire.length, "is_chunked": wire.is_chunked, "pieces": pieces, "sha256": digest.hexdigest(),
         "pid": os.getpid(), "fds": len(os.listdir("/proc/self/fd")),
+    })  # fmt: skip
+
+
+def take(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
+    """The body taken in by threads, into a room of `room` bytes; `pieces` as they came."""
+    wire = environ["bleepstore.body"]
+    room, digest, pieces, threads = memoryview(bytearray(int(query.get("room", 1 << 20)))), hashlib.sha256(), [], set()
+
+    def pump() -> None:
+        threads.add(get_original("_thread", "get_ident")())
+        while (count := wire.read_into(room)) is not None:
+            digest.update(room[:count])
+            pieces.append(count)
+
+    while wire.wait():
+        runtime.offload(pump)
+    return answer(start, {
+        "pieces": pieces, "sha256": digest.hexdigest(), "on_the_hub": get_original("_thread", "get_ident")() in threads,
     })  # fmt: skip
 
 
@@ -159,6 +179,7 @@ def turn(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
 
 
 VIEWS = {
+    "/take": take,
     "/deny": deny, "/input": read_input, "/span": span, "/pieces": pieces, "/bare": bare, "/legacy": legacy,
     "/twice": twice, "/slow": slow, "/stuck": stuck, "/boom": boom, "/process": process, "/turn": turn,
 }  # fmt: skip

@@ -47,6 +47,16 @@ def test_requests_bodies_and_pipelines(secure_wire: Wire) -> None:
     assert secure_wire.answer().json["target"] == "/y"
 
 
+def test_threads_take_in_a_body(secure_wire: Wire) -> None:
+    """Of records that are here already, many come at a time."""
+    body = random.Random(3).randbytes(3_000_017)
+    secure_wire.send(get("/take", method="PUT", body=body) + get("/y"))
+    answer = secure_wire.answer().json
+    assert answer["sha256"] == hashlib.sha256(body).hexdigest()
+    assert max(answer["pieces"]) > 1 << 16
+    assert secure_wire.answer().json["target"] == "/y"
+
+
 def test_files_and_failing_bodies(secure_wire: Wire, tmp_path: Path) -> None:
     content = random.Random(2).randbytes(4_000_000)
     (tmp_path / "file").write_bytes(content)

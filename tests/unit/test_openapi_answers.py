@@ -43,10 +43,26 @@ class Body:
     data: bytes
     length: int
     is_chunked: bool = False
+    awaits_continue: bool = False
 
     def receive(self, max_bytes: int) -> bytes:
         self.data, received = self.data[max_bytes:], self.data[:max_bytes]
         return received
+
+    def wait(self) -> bool:
+        return not self.is_consumed
+
+    def read(self, max_bytes: int) -> bytes:
+        return self.receive(max_bytes)
+
+    def read_into(self, room: memoryview) -> int | None:
+        received = self.receive(len(room))
+        room[: len(received)] = received
+        return len(received) or None
+
+    @property
+    def is_consumed(self) -> bool:
+        return not self.data
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,28 @@ class BytesWire:
         self.rest = sent
         self.step = step
         self.reads = 0
+        self.awaits_continue = False
 
     def receive(self, max_bytes: int) -> bytes:
         self.reads += 1
         size = min(max_bytes, self.step)
         piece, self.rest = self.rest[:size], self.rest[size:]
         return piece
+
+    def wait(self) -> bool:
+        return not self.is_consumed
+
+    def read(self, max_bytes: int) -> bytes:
+        return self.receive(max_bytes)
+
+    def read_into(self, room: memoryview) -> int | None:
+        piece = self.receive(len(room))
+        room[: len(piece)] = piece
+        return len(piece) or None
+
+    @property
+    def is_consumed(self) -> bool:
+        return not self.rest
 
 
 def payload(
@@ -280,6 +296,38 @@ def test_a_streaming_body_cut_anywhere_is_incomplete(mode: PayloadMode) -> None:
         for length in (len(encoded), end):
             with pytest.raises(IncompleteBody):
                 read_all(payload(encoded[:end], headers, mode, length=length), 100)
+
+
+def taken(body: RequestPayload, room_bytes: int) -> bytes:
+    """All of a body as threads take it in."""
+    room, pieces = memoryview(bytearray(room_bytes)), []
+    while body.wait():
+        while (count := body.read_into(room)) is not None:
+            pieces.append(bytes(room[:count]))
+    assert body.is_ended
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("room_bytes", [1, 3, 100])
+def test_a_body_that_threads_take_in_is_the_same(room_bytes: int) -> None:
+    for body in (payload(), payload(length=None, is_chunked=True)):
+        assert taken(body, room_bytes) == DATA
+        body.finish()
+    for mode in MODES:
+        sent = framed(mode)
+        body = payload(sent, {"x-amz-decoded-content-length": str(len(DATA))}, mode)
+        assert taken(body, room_bytes) == DATA
+        body.finish()
+        assert body.received_bytes == len(sent)
+
+
+@pytest.mark.parametrize("length", [len(DATA) - 1, len(DATA) + 1])
+def test_bytes_that_threads_take_in_are_counted(length: int) -> None:
+    """I10."""
+    body = payload(length=length)
+    taken(body, 4)
+    with pytest.raises(IncompleteBody):
+        body.finish()
 
 
 def test_the_framing_is_counted_as_received() -> None:
