@@ -21,14 +21,18 @@ class Helpers:
         self._made = 0
 
     def borrow(self) -> Helper | None:
-        """One that is idle; None where all are busy."""
+        """One that is idle; None where all are busy, or the system has no more threads to give."""
         try:
             return self._free.pop()
         except IndexError:
             if self._made >= HELPERS_MAX:
                 return None
-            self._made += 1
-            return Helper()
+        try:
+            helper = Helper()
+        except RuntimeError:
+            return None
+        self._made += 1
+        return helper
 
     def give_back(self, helper: Helper) -> None:
         """Only after its `join`."""

@@ -113,7 +113,8 @@ class _Reception:
         """Take what has come; None where more is to come. In a thread."""
         self._is_busy = True
         try:
-            return self._take(is_last)
+            # Given up before a thread was free: the socket may be another client's by now.
+            return None if self._is_given_up else self._take(is_last)
         finally:
             self._is_busy = False
             if self._is_given_up:  # whoever waited for this is gone

@@ -12,7 +12,8 @@ from app.server.chunks import Chunks, Source
 from app.server.head import RequestHead
 from app.server.limits import WireLimits
 from app.server.pace import TooSlow
-from app.server.transport import Disconnected, Transport
+from app.server.receiver import Disconnected
+from app.server.transport import Transport
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -24,10 +24,11 @@ from app.server.body import NO_BODY, NoBody, Wire
 from app.server.environ import make_environ
 from app.server.head import HeadReader, RequestHead, check_arriving, refused_request
 from app.server.pace import TooSlow
+from app.server.receiver import HEAD_RECEIVE_BYTES, Disconnected, TimedOut
 from app.server.refusals import render_refusal
 from app.server.response import Response
 from app.server.service import Service
-from app.server.transport import HEAD_RECEIVE_BYTES, Disconnected, TimedOut, Transport
+from app.server.transport import Transport
 
 HOT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 READABLE = 1  # of gevent's watchers
@@ -124,6 +125,7 @@ class Connection:
     def _await_next(self) -> None:
         """Be idle until something comes. What is here already is served in the next turn: the others wait too."""
         self.idle_since = monotonic()
+        self._transport.rouse_at(1)
         if self._transport.buffered:
             # Until then nothing is received: a client could be any number of requests ahead, and all would be kept here.
             self._watcher.stop()

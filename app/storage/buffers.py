@@ -17,25 +17,30 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
-        self.lent = 0  # about: two threads may count at once
+        self._lent: set[int] = set()  # what has been taken, by `id`: threads may change a set at once, not a number
+
+    @property
+    def lent(self) -> int:
+        return len(self._lent)
 
     @property
     def are_scarce(self) -> bool:
-        return self.lent > PLENTY_MAX
+        return len(self._lent) > PLENTY_MAX
 
     def take(self) -> memoryview:
         """BUFFER_BYTES of memory that begin at a page, holding anything."""
-        self.lent += 1
         try:
-            return self._free.pop()
+            buffer = self._free.pop()
         except IndexError:
-            return memoryview(mmap.mmap(-1, BUFFER_BYTES))
+            buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        self._lent.add(id(buffer))
+        return buffer
 
     def give_back(self, buffer: memoryview) -> None:
-        self.lent -= 1
+        self._lent.discard(id(buffer))
         if len(self._free) < FREE_MAX:
             self._free.append(buffer)
 
-    def lose(self) -> None:
+    def lose(self, buffer: memoryview) -> None:
         """A buffer will not come back: somebody may still be writing to it."""
-        self.lent -= 1
+        self._lent.discard(id(buffer))

@@ -93,10 +93,10 @@ class LocalWriter(BlobWriter):
         if self._is_done:
             return
         self._is_done = True
-        if self._buffer is not None:
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
             # Not given back: the thread that was filling it may not know yet.
-            self._buffer = None
-            self._storage.buffers.lose()
+            self._storage.buffers.lose(buffer)
         try:
             self._close()
             os.unlink(self._temporary)

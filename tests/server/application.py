@@ -67,17 +67,18 @@ def facts(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Itera
 
 
 def take(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
-    """The body taken in by threads, into a room of `room` bytes; `pieces` as they came."""
-    wire = environ["bleepstore.body"]
-    room, digest, pieces, threads = memoryview(bytearray(int(query.get("room", 1 << 20)))), hashlib.sha256(), [], set()
+    """The body taken in by threads, into a room of `room` bytes; `pieces` as they came. Not more than `enough` bytes."""
+    wire, enough = environ["bleepstore.body"], int(query.get("enough", 1 << 60))
+    room, digest, threads = memoryview(bytearray(int(query.get("room", 1 << 20)))), hashlib.sha256(), set()
+    pieces: list[int] = []
 
     def pump() -> None:
         threads.add(get_original("_thread", "get_ident")())
-        while (count := wire.read_into(room)) is not None:
+        while sum(pieces) < enough and (count := wire.read_into(room)) is not None:
             digest.update(room[:count])
             pieces.append(count)
 
-    while wire.wait():
+    while sum(pieces) < enough and wire.wait():
         runtime.offload(pump)
     return answer(start, {
         "pieces": pieces, "sha256": digest.hexdigest(), "on_the_hub": get_original("_thread", "get_ident")() in threads,

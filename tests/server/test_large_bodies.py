@@ -6,6 +6,7 @@ import hashlib
 import random
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,19 @@ def test_requests_behind_a_large_body_are_answered(app_server: AppServer) -> Non
         assert wire.answer().json["sha256"] == sha256(BODY)
         wire.send(get("/z"))
         assert wire.answer().json["target"] == "/z"
+
+
+def test_a_request_behind_a_body_that_was_not_read_to_its_end_is_answered(app_server: AppServer) -> None:
+    """The rest is here and dropped, and what rouses the server is one byte again."""
+    body = BODY[:300_000]
+    head = get("/take?enough=1&room=262144", f"Content-Length: {len(body)}", method="PUT")
+    with app_server.wire() as wire:
+        wire.send(head)
+        time.sleep(0.1)  # the body is waited for by itself
+        wire.send(body)
+        assert sum(wire.answer().json["pieces"]) < len(body)
+        wire.send(get("/y"))
+        assert wire.answer().json["target"] == "/y"
 
 
 def test_pieces_with_pauses_between_them_arrive(app_server: AppServer) -> None:
@@ -147,6 +161,28 @@ def test_a_fast_body_leaves_turns_to_others(app_server: AppServer) -> None:
             slowest_s = max(slowest_s, time.monotonic() - asked)
         assert sum(wire.answer().json["pieces"]) == 64 * MIB
         assert slowest_s < 0.5
+
+
+def test_what_a_slow_client_sent_does_not_stay_in_the_kernel(start_app: StartApp) -> None:
+    server = start_app(limits={"body_stall_ms": 20_000, "body_window_ms": 20_000})
+    with server.wire() as wire:
+        wire.send(get("/take", f"Content-Length: {len(BODY)}", method="PUT"))
+        time.sleep(0.1)
+        wire.send(BODY[:100_000])
+        port = wire.sock.getsockname()[1]
+        assert waiting_bytes(server.port, port) == 100_000
+        assert eventually(lambda: waiting_bytes(server.port, port) == 0)
+        wire.send(BODY[100_000:])
+        assert wire.answer().json["sha256"] == sha256(BODY)
+
+
+def waiting_bytes(port: int, peer_port: int) -> int:
+    """What the kernel holds for the server's end of a connection."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if (int(local[-4:], 16), int(remote[-4:], 16)) == (port, peer_port):
+            return int(queues.split(":")[1], 16)
+    raise AssertionError("there is no such connection")
 
 
 def test_clients_that_reset_leave_nothing_behind(app_server: AppServer) -> None:

@@ -82,6 +82,8 @@ def test_sigterm_finishes_what_is_in_flight_and_nothing_else(start_app: StartApp
     assert idle.answer().status == 200
     upload = server.wire()
     upload.send(get("/x", "Content-Length: 20", method="PUT") + b"0123456789")
+    large = server.wire()
+    large.send(get("/take", "Content-Length: 3000000", method="PUT") + bytes(1_000_000))
     clients = [Client(server, get("/slow?seconds=0.8")) for _ in range(20)]
     clients += [Client(server, get("/pieces?count=100&size=200000")) for _ in range(5)]
     for client in clients:
@@ -94,14 +96,17 @@ def test_sigterm_finishes_what_is_in_flight_and_nothing_else(start_app: StartApp
     assert time.monotonic() - began < 0.5
     assert eventually(lambda: _refuses(server.port))
     upload.send(b"0123456789")
-    answer = upload.answer()
-    assert (answer.status, answer.header("connection")) == (200, "close")
+    large.send(bytes(2_000_000))
+    for wire in (upload, large):
+        answer = wire.answer()
+        assert (answer.status, answer.header("connection")) == (200, "close")
     for client in clients:
         client.join(10)
         assert client.answer is not None
         assert client.answer.status == 200
     idle.close()
     upload.close()
+    large.close()
     assert server.process.wait(5) == 0
     assert time.monotonic() - began < 3.0, "the end comes with the last answer, not with the deadline"
 

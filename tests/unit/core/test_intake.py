@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app import runtime
 from app.core.helpers import HELPERS_MAX, Helper, Helpers
 from app.core.intake import TURN_BYTES, Intake, take_in
 from app.domain.digests import checksum_of
@@ -21,6 +22,7 @@ from app.storage.memory import MemoryStorage
 from tests.contract.storage_contract import FAR_FUTURE_MS, read_all
 from tests.faulty import Countdown, faulty
 from tests.unit.core.world import World
+from tests.unit.test_runtime import in_gevent
 
 MIB = 1 << 20
 DATA = random.Random(8).randbytes(TURN_BYTES + 3 * MIB + 7)
@@ -158,6 +160,32 @@ def test_a_writer_that_fails_leaves_nothing(world: World, fail_at: int, tmp_path
     assert [each for each in tmp_path.glob("objects/tmp/*/*") if each.name != "lock"] == []
 
 
+def test_whoever_gave_up_before_a_thread_was_free_is_not_read_for() -> None:
+    """Its socket is closed by then, and the descriptor another client's."""
+    printed = in_gevent("""
+from app.core.intake import take_in
+from tests.unit.core.test_intake import MIB, World, arriving, blobs
+world = World()
+payload = arriving(bytes(MIB), [MIB])
+gate = monkey.get_original("_thread", "allocate_lock")()
+gate.acquire()
+def pass_gate():
+    with gate:
+        pass
+others = [gevent.spawn(runtime.offload, pass_gate) for _ in range(runtime.DISK_THREADS)]
+late = gevent.spawn(take_in, world.store, payload, max_bytes=MIB, inline_max_bytes=0, algorithm=None)
+gevent.sleep(0.05)
+waits = payload.waits
+gevent.spawn(late.kill)
+gevent.sleep(0.05)
+gate.release()
+gevent.joinall([*others, late])
+runtime.offload(pass_gate)
+print(waits, payload.receive(MIB) == bytes(MIB), blobs(world))
+""")
+    assert printed == "1 True []"
+
+
 def test_a_helper_does_its_jobs_in_order() -> None:
     helper = Helper()
     done: list[object] = []
@@ -179,6 +207,18 @@ def test_what_a_helper_raises_is_raised_at_the_join() -> None:
     helper.begin(done.append, b"y")
     helper.join()
     assert done[-1] == b"y"
+
+
+def test_where_no_thread_can_be_had_a_body_is_hashed_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(function: Callable[[], object]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    world = World()
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "start_thread", refuse)
+        taken = take(world, arriving(DATA, [len(DATA)], crc32c=checksum_of("CRC32C", DATA)))
+    assert taken.md5_hex == hashlib.md5(DATA).hexdigest()
+    assert world.store.helpers.borrow() is not None
 
 
 def test_there_are_only_so_many_helpers() -> None:
