@@ -60,7 +60,9 @@ class Lifecycle:
         from app import runtime
         from app.core.sweep import Sweeper
 
-        self.store.metadata.open()
+        # By a thread of the pool: what SQLite allocates then fills a heap of its own, and not the gaps of pages that are
+        # shared with the master.
+        runtime.offload(self.store.metadata.open)
         self.store.storage.open()
         runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}").run_forever)
 
