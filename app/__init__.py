@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from app.observe.logging import RequestLog
     from app.observe.metrics import Metrics, NoMetrics
     from app.s3.adapter import S3Flask
-    from app.s3.pipeline import Outcome, Recorder
+    from app.s3.front import Front
+    from app.s3.pipeline import Outcome, Pipeline, Recorder
     from app.s3.short_way import ShortWay
 
 DEFAULT_REGION = "us-east-1"
@@ -46,7 +47,7 @@ def build_store(config: Config) -> Store:
 
 
 class Lifecycle:
-    """What a process opens after it was forked, and what a start has to put right before. Found as `app.extensions["bleepstore"]`."""
+    """What a process opens after it was forked, and what a start has to put right before. The application's `lifecycle`."""
 
     def __init__(self, store: Store, short_way: ShortWay | None = None) -> None:
         self.store = store
@@ -71,35 +72,48 @@ class Lifecycle:
         self.store.metadata.close()
 
 
-def create_app(config: Config) -> S3Flask:
+def create_app(config: Config) -> Front:
     """The whole server as a WSGI application. It imports and connects; nothing is opened before `Lifecycle.open`."""
-    from app.auth.sigv4 import Authenticator
-    from app.auth.unchecked import Unchecked
-    from app.observe import health, logging, metrics
-    from app.observe.endpoints import service_blueprint
-    from app.s3.adapter import S3Flask
-    from app.s3.pipeline import Pipeline, Settings
-    from app.s3.routing import Router
+    from app.observe import health, metrics
+    from app.s3.front import Front
     from app.s3.short_way import ShortWay
-    from app.s3.views import BLUEPRINTS
 
     store = build_store(config)
     counters = metrics.for_config(config)
     domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
+    pipeline = _pipeline(config, store, counters, domains)
+    checks = {"metadata": store.metadata.check, "storage": store.storage.check}
+    probes = health.HealthChecks(checks) if config.observability.health_check else None
+    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None)
+
+    def make_flask() -> S3Flask:
+        from app.observe.endpoints import service_blueprint
+        from app.s3.adapter import S3Flask
+        from app.s3.views import BLUEPRINTS
+
+        application = S3Flask(pipeline, domains, BLUEPRINTS)
+        application.register_blueprint(service_blueprint(probes, counters))
+        return application
+
+    return Front(make_flask, lifecycle, probes, domains)
+
+
+def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domains: tuple[str, ...]) -> Pipeline:
+    from app.auth.sigv4 import Authenticator
+    from app.auth.unchecked import Unchecked
+    from app.observe import logging
+    from app.s3.pipeline import Pipeline, Settings
+    from app.s3.routing import Router
+    from app.s3.views import BLUEPRINTS
+
     authenticator = Authenticator(credentials(config).get, config.server.region, config.server.signing_hosts, time.time)
-    pipeline = Pipeline(
+    return Pipeline(
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
         authenticator if config.auth.enabled else Unchecked(root(config)),
         store,
         Settings(domains, enforces_access=config.auth.enabled),
         _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format)),
     )
-    application = S3Flask(pipeline, domains, BLUEPRINTS)
-    checks = {"metadata": store.metadata.check, "storage": store.storage.check}
-    is_watched = config.observability.health_check
-    application.register_blueprint(service_blueprint(health.HealthChecks(checks) if is_watched else None, counters))
-    application.extensions["bleepstore"] = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None)
-    return application
 
 
 def root(config: Config) -> Principal:

@@ -12,7 +12,7 @@ from pathlib import Path
 import flask
 
 from app import runtime
-from app.observe.health import HealthChecks
+from app.observe.health import PROBES, SERVICE_HEADERS, HealthChecks
 from app.observe.metrics import Metrics, NoMetrics
 
 ASSETS = Path(__file__).parent / "assets"
@@ -41,17 +41,11 @@ def service_blueprint(health: HealthChecks | None, metrics: Metrics | NoMetrics)
     blueprint = flask.Blueprint("observe", __name__)
     description = ApiDescription()
 
-    @blueprint.get("/healthz")
-    def liveness() -> flask.Response:
-        return _off() if health is None else _json(*health.liveness())
+    def answer_probe() -> flask.Response:
+        return _off() if health is None else _json(*PROBES[flask.request.path](health))
 
-    @blueprint.get("/readyz")
-    def readiness() -> flask.Response:
-        return _off() if health is None else _json(*health.readiness())
-
-    @blueprint.get("/health")
-    def detailed_health() -> flask.Response:
-        return _off() if health is None else _json(*health.health())
+    for path in PROBES:
+        blueprint.add_url_rule(path, view_func=answer_probe)
 
     @blueprint.get("/metrics")
     def render_metrics() -> flask.Response:
@@ -112,6 +106,5 @@ def _off() -> flask.Response:
 
 def _answer(status: int, body: bytes, content_type: str) -> flask.Response:
     answer = flask.Response(body, status, content_type=content_type)
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Cache-Control"] = "no-store"
+    answer.headers.extend(SERVICE_HEADERS)
     return answer

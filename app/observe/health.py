@@ -106,6 +106,14 @@ class HealthChecks:
         return Report(name, health, round((self._clock() - began) * 1000, 3))
 
 
+PROBES: Mapping[str, Callable[[HealthChecks], tuple[int, bytes]]] = {
+    "/healthz": HealthChecks.liveness,
+    "/readyz": HealthChecks.readiness,
+    "/health": HealthChecks.health,
+}
+SERVICE_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+
+
 def _described(report: Report) -> dict[str, object]:
     return {"status": _status(report.health.ok), "latency_ms": report.latency_ms, "detail": report.health.detail}
 

@@ -16,7 +16,7 @@ from app.s3.blueprint import S3Blueprint
 from app.s3.pipeline import Incoming, Pipeline
 from app.s3.request import Headers, S3Response
 from app.s3.sending import SentBody, start_line
-from app.s3.service_paths import is_service
+from app.s3.service_paths import asks_service
 
 _S3_ENDPOINT = "s3"
 _S3_RULE = FlaskRule("/", endpoint=_S3_ENDPOINT)
@@ -50,29 +50,24 @@ class S3Flask(flask.Flask):
         self.url_map.merge_slashes = False
         self.view_functions[_S3_ENDPOINT] = _view(pipeline)
         for blueprint in blueprints:
-            self.register_blueprint(blueprint)
-            for rule in blueprint.rules:
-                self.add_url_rule(
-                    rule.path,
-                    endpoint=f"{blueprint.name}.{rule.operation}",
-                    view_func=self.view_functions[_S3_ENDPOINT],
-                    methods=[rule.method],
-                    provide_automatic_options=False,
-                )
+            self.register_blueprint(self._routes(blueprint))
+
+    def _routes(self, blueprint: S3Blueprint) -> flask.Blueprint:
+        routes = flask.Blueprint(blueprint.name, __name__)
+        for rule in blueprint.rules:
+            routes.add_url_rule(
+                rule.path,
+                endpoint=rule.operation,
+                view_func=self.view_functions[_S3_ENDPOINT],
+                methods=[rule.method],
+                provide_automatic_options=False,
+            )
+        return routes
 
     def create_url_adapter(self, request: flask.Request | None) -> Any:
-        if request is not None and not self.is_service(request.environ):
+        if request is not None and not asks_service(request.environ, self._domains):
             return _S3Match()
         return super().create_url_adapter(request)
-
-    def is_service(self, environ: dict[str, Any]) -> bool:
-        return is_service(
-            environ["REQUEST_METHOD"],
-            environ["bleepstore.target"].partition("?")[0],
-            is_signed="HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ.get("QUERY_STRING", ""),
-            host=environ.get("HTTP_HOST", ""),
-            domains=self._domains,
-        )
 
 
 def _view(pipeline: Pipeline) -> Callable[[], flask.typing.ResponseReturnValue]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 # An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
 SERVICE_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
@@ -17,3 +18,14 @@ def is_service(method: str, path: str, *, is_signed: bool, host: str, domains: S
         return False
     name = host.rsplit(":", 1)[0].lower()
     return not any(name.endswith("." + domain) for domain in domains)
+
+
+def asks_service(environ: dict[str, Any], domains: Sequence[str]) -> bool:
+    """The same of a WSGI request as our server makes it."""
+    return is_service(
+        environ["REQUEST_METHOD"],
+        environ["bleepstore.target"].partition("?")[0],
+        is_signed="HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ.get("QUERY_STRING", ""),
+        host=environ.get("HTTP_HOST", ""),
+        domains=domains,
+    )

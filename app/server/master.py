@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 # What every worker uses and nothing has loaded by then: in the master its memory is shared, and no worker waits for it.
-WORKERS_NEED = ("app.core.sweep", "concurrent.futures.thread", "encodings.idna", "gevent.threadpool", "gevent.time")
+WORKERS_NEED = ("app.core.sweep", "concurrent.futures.thread", "gevent.threadpool", "gevent.time")
 
 _log = getLogger("bleepstore.server")
 
@@ -72,12 +72,14 @@ class MasterHooks:
         leave_no_hub(server.LISTENERS)
         for name in WORKERS_NEED:
             importlib.import_module(name)
+        _share_flask(server)
         gc.collect()
         gc.freeze()  # what is here stays: collecting it in the workers would only unshare its memory
 
     def on_reload(self, server: Any) -> None:
         self._observe()  # the configuration may say something else now
         leave_no_hub(server.LISTENERS)  # a changed address means new listeners
+        _share_flask(server)
 
     def pre_fork(self, server: Any, worker: BleepWorker) -> None:
         worker.limits = self.limits
@@ -97,6 +99,13 @@ class MasterHooks:
     def _observe(self) -> None:
         logging.configure(self.config.server.log_level, self.config.server.log_format)
         metrics.setup(self.config)
+
+
+def _share_flask(server: Any) -> None:
+    """Load Flask where several workers share its memory; a lone worker does so when a request needs it."""
+    load = getattr(server.app.wsgi(), "load", None)
+    if load is not None and server.cfg.workers > 1:
+        load()
 
 
 def leave_no_hub(listeners: list[Any]) -> None:

@@ -95,7 +95,7 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             self.wsgi,
             fitting_limits(self.limits),
             tls,
-            getattr(_lifecycle(self.wsgi), "short_way", None),
+            getattr(getattr(self.wsgi, "lifecycle", None), "short_way", None),
             None if shares is None else partial(shares.note, slot),
         )
         is_ahead = None if shares is None else partial(shares.is_ahead, slot)
@@ -159,16 +159,11 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         _exit(1)
 
 
-def _lifecycle(application: Any) -> Any:
-    """What an application has to be opened and served with, where it is ours (`app.Lifecycle`)."""
-    return getattr(application, "extensions", {}).get("bleepstore")
-
-
 def _open(application: Any) -> None:
     """Open the engines of an application that has any, now that this is a process of its own."""
-    opened = _lifecycle(application)
-    if opened is not None and hasattr(opened, "open"):
-        opened.open()
+    lifecycle = getattr(application, "lifecycle", None)
+    if lifecycle is not None:
+        lifecycle.open()
 
 
 def _exit(status: int) -> NoReturn:
