@@ -31,6 +31,10 @@ run: $(VENV)/.run ## Start the server on 127.0.0.1:9000 with its data in ./data
 test: $(VENV)/.dev ## Run the test suite
 	@exec $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-long-way
+test-long-way: $(VENV)/.dev ## Run what the S3 interface and its security promise once more, with server.short_way off
+	@BLEEPSTORE_SERVER_SHORT_WAY=false exec $(BIN)/python -m pytest tests/s3 tests/security $(ARGS)
+
 .PHONY: test-nightly
 test-nightly: $(VENV)/.dev ## Run the test suite with its long tests, and property tests with more examples
 	@BLEEPSTORE_TEST_PROFILE=nightly exec $(BIN)/python -m pytest -m "nightly or not nightly" --timeout 14400 $(ARGS)

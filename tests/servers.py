@@ -20,6 +20,8 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key-0123456789"
+# All that a server has of the tests' environment. The last lets the whole suite run without the short way.
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "BLEEPSTORE_SERVER_SHORT_WAY")
 
 
 class ServerDied(AssertionError):
@@ -72,7 +74,7 @@ class RunningServer:
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         keys = {"BLEEPSTORE_AUTH_ACCESS_KEY": self.access_key, "BLEEPSTORE_AUTH_SECRET_KEY": self.secret_key}
         return kept | {"PYTHONPATH": str(ROOT)} | keys | dict(self.environ)
 
