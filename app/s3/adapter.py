@@ -71,7 +71,9 @@ class S3Flask(flask.Flask):
 
 
 def _view(pipeline: Pipeline) -> Callable[[], flask.typing.ResponseReturnValue]:
-    def serve_s3() -> flask.typing.ResponseReturnValue:
+    def serve_s3(**names: str) -> flask.typing.ResponseReturnValue:
+        if names:
+            flask.abort(404)  # below the service's prefix, where no service answers and no bucket can be
         environ = flask.request.environ
         incoming = Incoming(
             method=environ["REQUEST_METHOD"],

@@ -44,6 +44,14 @@ def test_service_paths_answer_without_a_signature(start_server: StartServer, pat
     assert int(headers["Content-Length"]) > 0
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
+def test_nothing_else_is_below_the_services_prefix(start_server: StartServer, method: str) -> None:
+    server = start_server(*IN_MEMORY)
+    for path in ("/.bleepstore/", "/.bleepstore/x", "/.bleepstore/x/y?acl"):
+        assert fetch(server, path, method)[0] == 404
+    assert "Traceback" not in server.log()
+
+
 def test_buckets_may_bear_the_names_of_service_paths(start_server: StartServer) -> None:
     """What is signed is S3's, whatever the path; so is every other method, and every longer path."""
     server = start_server(*IN_MEMORY)
