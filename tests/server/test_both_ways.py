@@ -1,0 +1,100 @@
+"""A request is answered the same whichever way the server takes: every byte, the connection's end, log and counts.
+
+Seen to fail with each of these changes to the short way: a header left out, a connection kept that has to end, an event not
+written, a byte sent and not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.security.auth_matrix import Scene
+from tests.security.fuzz import Fuzzer
+from tests.server.test_framing import BROKEN_CHUNKS, CHUNKED, REFUSED, SMUGGLED, put
+from tests.server.ways import Case, Ways, start_both
+from tests.server.ways_callers import GROUPS, cases_of
+from tests.server.ways_corpus import DOMAIN, ROOT, seed
+from tests.servers import RunningServer
+
+FLAGS = ("--server.limits.body_stall_timeout_s", "1", "--server.domain", DOMAIN)
+PIPELINED = 12
+FUZZ_SEED = 20
+
+
+class Scenes:
+    """Seeds the first server, and keeps what requests need to know of it."""
+
+    def __init__(self) -> None:
+        self.upload_id = ""
+
+    def __call__(self, server: RunningServer) -> None:
+        seed(server)
+        client = server.client()
+        client.create_bucket(Bucket="scene")
+        client.put_object(Bucket="scene", Key="there", Body=b"as it was")
+        self.upload_id = client.create_multipart_upload(Bucket="scene", Key="there")["UploadId"]
+
+    def scene(self) -> Scene:
+        return Scene(0, ROOT, "scene", "there", self.upload_id)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Scenes:
+    return Scenes()
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory, scenes: Scenes) -> Iterator[Ways]:
+    both = start_both(tmp_path_factory.mktemp("ways"), scenes, *FLAGS)
+    try:
+        yield both
+    finally:
+        for server in both.servers:
+            server.kill9()
+
+
+def check(found: list[str]) -> None:
+    assert not found, f"{len(found)} differences:\n" + "\n".join(found[:20])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_both_ways_answer_the_same(ways: Ways, group: str) -> None:
+    check(ways.differences(cases_of(group)))
+
+
+@pytest.mark.parametrize("group", ["reads", "writes", "callers"])
+def test_both_ways_answer_the_same_on_a_connection_that_takes_turns(ways: Ways, group: str) -> None:
+    """Requests of either way behind each other, more of them here than are answered."""
+    wires = [case.steps[0] for case in cases_of(group) if not case.ends]
+    streams = [b"".join(wires[at : at + PIPELINED]) for at in range(0, len(wires), PIPELINED)]
+    listing = b"GET /public?list-type=2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    found = [
+        ways.streams_differ(stream[:cut] + listing) for stream in streams for cut in (len(stream), len(stream) // 2)
+    ]
+    check([each for each in found if each] + ways.differences_in_log() + ways.differences_in_metrics())
+
+
+def test_both_ways_refuse_the_same_heads_and_chunks(ways: Ways) -> None:
+    """S-21: and what is smuggled behind them is answered by neither."""
+    cases = [Case(name, status, (sent + SMUGGLED,)) for name, (sent, status, _) in REFUSED.items()]
+    for name, body in BROKEN_CHUNKS.items():
+        wire = put(CHUNKED, body=body).replace(b"/b/k", b"/open/k") + SMUGGLED
+        cases.append(Case(f"chunks: {name}", 400, (wire,), "PUT"))
+    check(ways.differences(cases))
+    assert "smuggled" not in ways.short.log() + ways.long.log()
+
+
+@pytest.mark.parametrize(
+    "count", [2_000, pytest.param(50_000, marks=[pytest.mark.nightly, pytest.mark.timeout(3_600)])]
+)
+def test_both_ways_answer_the_same_to_anything(ways: Ways, scenes: Scenes, count: int) -> None:
+    """S-24, of both ways: 0 differences over requests changed before and after they were signed."""
+    found = []
+    for attempt in Fuzzer(scenes.scene(), FUZZ_SEED).attempts(count):
+        difference = ways.streams_differ(attempt.wire)
+        if difference:
+            found.append(f"{attempt.name}: {difference}")
+    check(found + ways.differences_in_log() + ways.differences_in_metrics())
+    assert not [server.log_path for server in ways.servers if "Traceback" in server.log()]
