@@ -18,6 +18,7 @@ import pytest
 MISSING = "component missing: "  # begins the reason of every such skip; the closing summary counts them
 NODE_MAJOR_MIN = 20  # what the AWS SDK asks for
 AWS_CLI = Path(__file__).parent.parent / ".tools" / "aws-cli" / "bin" / "aws"
+NGINX = Path(__file__).parent.parent / ".tools" / "nginx" / "usr" / "sbin" / "nginx"
 NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
 
 # Commands whose Debian package has another name.
@@ -38,6 +39,12 @@ def require_aws_cli() -> str:
     if named:
         return named
     return str(AWS_CLI) if AWS_CLI.is_file() else require("aws")
+
+
+def require_nginx() -> str:
+    """The machine's, which is not on everybody's PATH, or that of `make test-deps`."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
+    return found or (str(NGINX) if NGINX.is_file() else require("nginx"))
 
 
 def require_python(module: str, package: str | None = None) -> ModuleType:

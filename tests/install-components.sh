@@ -38,6 +38,20 @@ if [ -n "$missing" ]; then
   apt-get install -q -y --no-install-recommends "$@"
 fi
 
+# nginx is unpacked and not installed: its package would start a server on port 80.
+if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] && [ ! -x .tools/nginx/usr/sbin/nginx ]; then
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "install nginx with your package manager" >&2
+    exit 1
+  fi
+  if [ "$(id -u)" -eq 0 ]; then
+    apt-get update -q
+  fi
+  rm -rf .tools/nginx
+  mkdir -p .tools/nginx
+  (cd .tools/nginx && apt-get download -q nginx && dpkg-deb --extract nginx_*.deb .)
+fi
+
 # The AWS CLI of today, in an environment of its own: it pins a botocore of its own. With awscrt it has every checksum.
 aws_cli=.tools/aws-cli
 if [ ! -x "$aws_cli/bin/aws" ]; then

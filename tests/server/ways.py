@@ -6,6 +6,7 @@ same bytes. What a server makes up per request is replaced by its name before an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -178,10 +179,11 @@ def stream_of(port: int, wire: bytes) -> bytes:
         try:
             connection.sendall(wire)
             connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # refused before the end; what was said of it can be read
+        with contextlib.suppress(ConnectionError):
             while piece := connection.recv(1 << 16):
                 received += piece
-        except ConnectionError:
-            pass  # refused before the end
     return received
 
 
