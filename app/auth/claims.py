@@ -59,7 +59,7 @@ class Claim(NamedTuple):
 def header_claim(authorization: str, headers: Mapping[str, str], query: Pairs, region: str, now_s: float) -> Claim:
     """Raises: the S3 error of whatever is missing, malformed, of another region or out of time."""
     scope, signed, signature = _read_authorization(authorization)
-    timestamp, moment_s = _header_time(headers)
+    timestamp, moment_s = header_time(headers)
     _check_scope(scope, timestamp, region, AuthorizationHeaderMalformed, "The authorization header is malformed")
     if abs(now_s - moment_s) > SKEW_MAX_S:
         raise RequestTimeTooSkewed(
@@ -142,7 +142,7 @@ def signature_v2() -> S3Error:
     return InvalidRequest(f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM}.")
 
 
-def _header_time(headers: Mapping[str, str]) -> tuple[str, int]:
+def header_time(headers: Mapping[str, str]) -> tuple[str, int]:
     """The moment of signing as the string to sign has it, and in seconds. x-amz-date goes before Date."""
     timestamp = headers.get("x-amz-date")
     if timestamp is not None:
@@ -213,8 +213,17 @@ def presigned_claim(query: Pairs, headers: Mapping[str, str], region: str, now_s
 def usual_claim(raw_query: str, headers: Mapping[str, str], region: str, now_s: float) -> Claim | None:
     """The claim of a presigned query whose signature stands last, as signers leave it; None: read it the long way.
 
+    Raises: AccessDenied (expired, not yet valid).
+    """
+    form, signature = usual_form(raw_query, region)
+    return None if form is None or form.has_token else form.claim(signature, headers, now_s)
+
+
+def usual_form(raw_query: str, region: str) -> tuple[Form | None, str]:
+    """The form of such a query, and its signature.
+
     What comes before the signature is the same for all that one signer signs in one second for one kind of request, and
-    is read once. Nothing is remembered of whether it was true. Raises: AccessDenied (expired, not yet valid).
+    is read once. Nothing is remembered of whether it was true.
     """
     before, mark, signature = raw_query.rpartition(_SIGNATURE)
     if (
@@ -223,9 +232,8 @@ def usual_claim(raw_query: str, headers: Mapping[str, str], region: str, now_s: 
         or len(signature) != SIGNATURE_CHARS
         or not (signature.isascii() and signature.isalnum())
     ):
-        return None
-    form = _remembered_form(before, region)
-    return None if form is None or form.has_token else form.claim(signature, headers, now_s)
+        return None, ""
+    return _remembered_form(before, region), signature
 
 
 _SIGNATURE = "&X-Amz-Signature="

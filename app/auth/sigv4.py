@@ -22,7 +22,16 @@ from app.auth.canonical import (
     string_to_sign,
 )
 from app.auth.chunked import ChunkSigner
-from app.auth.claims import Claim, header_claim, is_presigned, presigned_claim, usual_claim
+from app.auth.claims import (
+    SKEW_MAX_S,
+    Claim,
+    header_claim,
+    header_time,
+    is_presigned,
+    presigned_claim,
+    usual_claim,
+    usual_form,
+)
 from app.auth.credentials import Credential
 from app.auth.payload_mode import PayloadMode, read_mode
 from app.domain.errors import (
@@ -46,6 +55,20 @@ class Authenticated(NamedTuple):
     payload: PayloadMode
     seed: ChunkSigner | None = None
     is_presigned: bool = False
+
+
+class Proof(NamedTuple):
+    """What a request signed, read from its bytes once: whether the signature is right is asked again each time.
+
+    It is timely from `since_s` to `until_s`.
+    """
+
+    claim: Claim
+    text: bytes  # the string to sign
+    payload: PayloadMode
+    since_s: float
+    until_s: float
+    is_presigned: bool
 
 
 class Authenticator:
@@ -107,6 +130,50 @@ class Authenticator:
         if mode.has_signatures:
             seed = ChunkSigner(key, claim.timestamp, claim.scope.text, claim.signature)
         return Authenticated(credential.principal, mode, seed, in_query)
+
+    def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Proof | None:
+        """For a request whose very bytes are expected again; None for one that must be read anew each time.
+
+        Without a body, signed in the header or by a query that holds nothing else. Raises: as `authenticate`.
+        """
+        authorization, now_s = headers.get("authorization"), self._now_s()
+        if authorization is None:
+            form, signature = usual_form(raw_query, self._region)
+            if form is None or form.has_token:
+                return None
+            claim = form.claim(signature, headers, now_s)
+            since_s, until_s = form.moment_s - SKEW_MAX_S, form.moment_s + form.expires_s
+        elif raw_query:
+            return None
+        else:
+            claim = header_claim(authorization, headers, (), self._region, now_s)
+            moment_s = header_time(headers)[1]
+            since_s, until_s = moment_s - SKEW_MAX_S, moment_s + SKEW_MAX_S
+        mode = read_mode(claim.payload_hash)
+        if mode.has_signatures:
+            return None
+        _check_signed(headers, claim.signed)
+        _check_token(headers, ())
+        path = canonical_path(raw_path)
+        request = canonical_request(method, path, claim.query, headers, claim.signed, claim.payload_hash)
+        text = string_to_sign(claim.timestamp, claim.scope.text, request)
+        return Proof(claim, text, mode, since_s, until_s, authorization is None)
+
+    def verify(self, proof: Proof) -> Authenticated | None:
+        """The caller, where the credential, the time and the signature are right now; else None: `authenticate` says why."""
+        claim, text, mode, since_s, until_s, is_presigned = proof
+        if not since_s <= self._now_s() <= until_s:
+            return None
+        scope = claim.scope
+        credential = self._find_credential(scope.access_key)
+        if credential is None:
+            return None
+        key = self._signing_key(
+            credential.access_key, credential.generation, credential.secret_key, scope.date, scope.region
+        )
+        if not _is_signature(key, text, claim):
+            return None
+        return Authenticated(credential.principal, mode, None, is_presigned)
 
     def _verify(self, method: str, path: str, headers: Mapping[str, str], claim: Claim) -> tuple[Credential, bytes]:
         """The credential, and the key that signed. Unknown access keys take the same way to the end."""

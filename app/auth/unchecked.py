@@ -8,7 +8,7 @@ from app.auth.canonical import query_pairs
 from app.auth.chunked import UncheckedSigner
 from app.auth.claims import is_presigned
 from app.auth.payload_mode import HEADER, UNSIGNED_PAYLOAD, read_mode
-from app.auth.sigv4 import Authenticated
+from app.auth.sigv4 import Authenticated, Proof
 from app.domain.types import Principal
 
 
@@ -24,3 +24,9 @@ class Unchecked:
         seed = UncheckedSigner() if mode.has_signatures else None
         in_query = bool(raw_query) and is_presigned(query_pairs(raw_query))
         return Authenticated(self._principal, mode, seed, in_query)
+
+    def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> None:
+        """There is nothing to prove."""
+
+    def verify(self, proof: Proof) -> None:
+        """No proofs are made."""

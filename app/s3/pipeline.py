@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from app.auth import access
-from app.auth.sigv4 import Authenticated
+from app.auth.sigv4 import Authenticated, Proof
 from app.core import content, lookup
 from app.core.store import Store
 from app.domain.errors import (
@@ -68,11 +68,12 @@ class Incoming(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """One parse of a request, and the rule it leads to."""
+    """One parse of a request, and the rule it leads to. `proof`: of a request that came before, byte for byte."""
 
     target: Target
     query: Query
     rule: Rule
+    proof: Proof | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +98,10 @@ class Authenticates(Protocol):
     """`app.auth.sigv4.Authenticator`, or `Unchecked` where an operator has switched it off."""
 
     def authenticate(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Authenticated: ...
+
+    def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Proof | None: ...
+
+    def verify(self, proof: Proof) -> Authenticated | None: ...
 
 
 class Recorder(Protocol):
@@ -137,10 +142,22 @@ class Pipeline:
         except S3Error:
             return None
 
+    def remember(self, incoming: Incoming) -> Routed | None:
+        """As `route`, with what the request signed where that can be kept: for bytes that are expected again."""
+        routed = self.route(incoming)
+        if routed is None or not routed.query.is_plain:
+            return None
+        target, headers = routed.target, incoming.headers
+        try:
+            proof = self._authenticator.proof(incoming.method, target.raw_path, target.raw_query, headers.values)
+        except S3Error:
+            return None
+        return routed._replace(proof=proof)
+
     def handle(self, incoming: Incoming, routed: Routed | None = None) -> tuple[S3Response, Callable[[int], None]]:
         """The answer, and what is to be called with the number of body bytes sent when sending has ended.
 
-        `routed` is what `route` gave for this request, where it was asked.
+        `routed` is what `route` or `remember` gave for this request, where one was asked.
         """
         outcome = Outcome(new_request_id(), incoming.method, remote_address=incoming.remote_address)
         try:
@@ -163,8 +180,11 @@ class Pipeline:
         headers = incoming.headers
         rule: Rule | None
         no_rule: S3Error | None = None
+        authenticated: Authenticated | None = None
         if routed is not None:
-            target, query, rule = routed
+            target, query, rule, proof = routed
+            if proof is not None:
+                authenticated = self._authenticator.verify(proof)
             outcome.bucket, outcome.key = target.bucket or "", target.key or ""
         else:
             target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
@@ -173,9 +193,10 @@ class Pipeline:
                 raise preflight.refusal(headers)
             # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
             rule, no_rule = self._match(incoming.method, target, query, headers)
-        authenticated = self._authenticator.authenticate(
-            incoming.method, target.raw_path, target.raw_query, headers.values
-        )
+        if authenticated is None:
+            authenticated = self._authenticator.authenticate(
+                incoming.method, target.raw_path, target.raw_query, headers.values
+            )
         outcome.principal = authenticated.principal
         if authenticated.is_presigned and query.in_headers:
             headers = headers.added(query.in_headers)

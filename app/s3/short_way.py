@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.s3.pipeline import Incoming, Pipeline
+from app.s3.pipeline import Incoming, Pipeline, Routed
 from app.s3.sending import SentBody, start_line
 from app.s3.service_paths import SERVICE_PREFIX
 
@@ -21,13 +21,28 @@ class ShortWay:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def answer(self, incoming: Incoming, start: Start) -> SentBody | None:
-        """Begin the answer and give its body; None, with nothing done, for what goes the long way."""
-        if incoming.raw_target[:1] != "/" or incoming.raw_target.startswith(SERVICE_PREFIX):
-            return None
-        routed = self._pipeline.route(incoming)
-        if routed is None or routed.rule.operation not in HOT_OPERATIONS:
-            return None
+    def answer(self, incoming: Incoming, start: Start, routed: Routed | None = None) -> SentBody | None:
+        """Begin the answer and give its body; None, with nothing done, for what goes the long way.
+
+        `routed`: what `remember` gave for the same bytes.
+        """
+        if routed is None:
+            if not _may_be_hot(incoming):
+                return None
+            routed = self._pipeline.route(incoming)
+            if routed is None or routed.rule.operation not in HOT_OPERATIONS:
+                return None
         answer, finish = self._pipeline.handle(incoming, routed)
         start(*start_line(answer))
         return SentBody(answer, finish)
+
+    def remember(self, incoming: Incoming) -> Routed | None:
+        """What a request means whose bytes are expected again. No verdict: all is decided anew each time."""
+        if not _may_be_hot(incoming):
+            return None
+        routed = self._pipeline.remember(incoming)
+        return routed if routed is not None and routed.rule.operation in HOT_OPERATIONS else None
+
+
+def _may_be_hot(incoming: Incoming) -> bool:
+    return incoming.raw_target[:1] == "/" and not incoming.raw_target.startswith(SERVICE_PREFIX)

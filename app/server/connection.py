@@ -19,7 +19,7 @@ from gevent.socket import MSG_PEEK
 from greenlet import getcurrent, greenlet
 
 from app.domain.errors import BadRequest, InternalError, RequestTimeout, S3Error
-from app.s3.pipeline import Incoming
+from app.s3.pipeline import Incoming, Routed
 from app.server.body import NO_BODY, NoBody, Wire
 from app.server.environ import make_environ
 from app.server.head import HeadReader, RequestHead, check_arriving, refused_request
@@ -31,6 +31,7 @@ from app.server.service import Service
 from app.server.transport import Transport
 
 HOT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+READING_METHODS = frozenset({"GET", "HEAD"})
 READABLE = 1  # of gevent's watchers
 
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS client's first record
@@ -181,14 +182,15 @@ class Connection:
             block = self._receive_head()
             if block is None:
                 return False
-            head = self._heads.read(block)
+            remembered = self._service.remembered.find(block)
+            head = self._heads.read(block) if remembered is None else remembered.head
         except S3Error as error:
             self._refuse_head(error)
             return False
         self._transport.take(len(block) + 4)
         has_body = head.content_length is not None or head.is_chunked
         wire = Wire(self._transport, head, self._service.limits) if has_body else NO_BODY
-        keeps = self._answer(head, wire)
+        keeps = self._answer(block, head, wire, None if remembered is None else remembered.routed)
         self.requests_served += 1
         self._service.requests_served += 1
         if keeps:
@@ -197,7 +199,7 @@ class Connection:
             self._linger()
         return keeps
 
-    def _answer(self, head: RequestHead, wire: Wire | NoBody) -> bool:
+    def _answer(self, block: bytes, head: RequestHead, wire: Wire | NoBody, routed: Routed | None) -> bool:
         """Run the application and send what it gives; whether the connection stays usable."""
         response = Response(self._transport, head, wire, self._service.limits)
         service = self._service
@@ -206,7 +208,9 @@ class Connection:
             short_way = service.short_way
             if short_way is not None and head.method in HOT_METHODS:
                 incoming = Incoming(head.method, head.target, head.fields, wire, self._peer[0], service.tls is not None)
-                body = short_way.answer(incoming, response.start_response)
+                body = short_way.answer(incoming, response.start_response, routed)
+                if routed is None and body is not None and head.method in READING_METHODS and wire is NO_BODY:
+                    service.remembered.note(block, head, incoming, short_way.remember)
             if body is None:
                 environ = make_environ(self._base_environ, head, wire, self._peer)
                 body = service.application(environ, response.start_response)

@@ -12,6 +12,7 @@ import gevent
 from gevent.event import Event
 
 from app.server.limits import WireLimits
+from app.server.remembered import RememberedHeads
 from app.server.runners import Runners
 from app.server.turns import Turns
 
@@ -49,6 +50,7 @@ class Service:
         self.requests_served = 0
         self.loop = gevent.get_hub().loop
         self.runners = Runners(gevent.get_hub())
+        self.remembered = RememberedHeads()
         self.turns = Turns(gevent.get_hub())
         self._connections: set[Connection] = set()
         self.is_empty = Event()

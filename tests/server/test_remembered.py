@@ -1,0 +1,112 @@
+"""The same bytes sent again and again: parsed once, decided each time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from app.s3.pipeline import Incoming, Routed
+from app.server.head import RequestHead
+from app.server.remembered import BLOCK_MAX_BYTES, HEADS_MAX, RememberedHeads
+from tests.server.wire import Answer, Wire
+from tests.servers import RunningServer
+from tests.signing import Draft, Keys, anonymous, presign, sign
+
+BUCKET = "again"
+TIMES = 4  # the first is new, the second is kept, the others are remembered
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    server = RunningServer(tmp_path_factory.mktemp("again") / "data").start()
+    server.client().create_bucket(Bucket=BUCKET, ObjectOwnership="ObjectWriter")
+    yield server
+    server.kill9()
+
+
+def keys(server: RunningServer) -> Keys:
+    return Keys(server.access_key, server.secret_key)
+
+
+def ask(server: RunningServer, request: bytes, method: str = "GET") -> list[Answer]:
+    """TIMES times, over two connections in turn."""
+    with Wire(server.port) as first, Wire(server.port) as second:
+        answers = []
+        for wire in (first, second) * (TIMES // 2):
+            wire.send(request)
+            answers.append(wire.answer(method))
+        return answers
+
+
+@pytest.mark.parametrize("signer", [sign, presign])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_each_answer_is_of_the_object_as_it_is_then(again: RunningServer, signer: Any, method: str) -> None:
+    client = again.client()
+    request = signer(Draft(method, f"/{BUCKET}/changing"), keys(again)).wire()
+    for body in (b"first", b"second one", b"third"):
+        client.put_object(Bucket=BUCKET, Key="changing", Body=body)
+        answers = ask(again, request, method)
+        assert [answer.status for answer in answers] == [200] * TIMES
+        assert {answer.header("content-length") for answer in answers} == {str(len(body))}
+        assert {answer.body for answer in answers} == {body if method == "GET" else b""}
+        assert len({answer.header("x-amz-request-id") for answer in answers}) == TIMES
+    client.delete_object(Bucket=BUCKET, Key="changing")
+    assert [answer.status for answer in ask(again, request, method)] == [404] * TIMES
+
+
+def test_a_url_expires_however_often_it_was_right(again: RunningServer) -> None:
+    again.client().put_object(Bucket=BUCKET, Key="soon", Body=b"body")
+    request = presign(Draft("GET", f"/{BUCKET}/soon", expires_s=2), keys(again)).wire()
+    assert [answer.status for answer in ask(again, request)] == [200] * TIMES
+    time.sleep(3.1)
+    answers = ask(again, request)
+    assert [(answer.status, answer.code) for answer in answers] == [(403, "AccessDenied")] * TIMES
+    assert b"Request has expired" in answers[-1].body
+
+
+def test_a_wrong_signature_stays_wrong(again: RunningServer) -> None:
+    again.client().put_object(Bucket=BUCKET, Key="mine", Body=b"body")
+    request = presign(Draft("GET", f"/{BUCKET}/mine"), Keys(again.access_key, "guessed")).wire()
+    answers = ask(again, request)
+    assert [(answer.status, answer.code) for answer in answers] == [(403, "SignatureDoesNotMatch")] * TIMES
+
+
+def test_what_is_public_no_longer_is_refused_to_strangers(again: RunningServer) -> None:
+    client = again.client()
+    client.put_object(Bucket=BUCKET, Key="public", Body=b"body", ACL="public-read")
+    request = anonymous(Draft("GET", f"/{BUCKET}/public")).wire()
+    assert [answer.status for answer in ask(again, request)] == [200] * TIMES
+    client.put_object_acl(Bucket=BUCKET, Key="public", ACL="private")
+    assert [answer.status for answer in ask(again, request)] == [403] * TIMES
+
+
+def test_every_request_is_logged(again: RunningServer, tmp_path: Path) -> None:
+    again.client().put_object(Bucket=BUCKET, Key="logged", Body=b"body")
+    ask(again, presign(Draft("GET", f"/{BUCKET}/logged"), keys(again)).wire())
+    time.sleep(0.1)  # the lines of a turn leave behind its answers
+    lines = [line for line in again.log().splitlines() if "key=logged" in line and "GetObject" in line]
+    assert len(lines) == TIMES
+
+
+def test_only_so_many_heads_are_kept_and_none_that_came_once() -> None:
+    heads = RememberedHeads()
+    head, incoming, routed = cast("RequestHead", None), cast("Incoming", None), cast("Routed", object())
+
+    def note(block: bytes) -> None:
+        heads.note(block, head, incoming, lambda _: routed)
+
+    blocks = [f"GET /bucket/{number} HTTP/1.1".encode() for number in range(HEADS_MAX + 10)]
+    for block in blocks:
+        note(block)
+        assert heads.find(block) is None
+    for block in blocks:
+        note(block)
+        assert heads.find(block) is not None
+    assert sum(heads.find(block) is not None for block in blocks) == HEADS_MAX
+    assert heads.find(blocks[0]) is None
+    for _ in range(3):
+        note(b"x" * (BLOCK_MAX_BYTES + 1))
+    assert heads.find(b"x" * (BLOCK_MAX_BYTES + 1)) is None
