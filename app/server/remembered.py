@@ -14,9 +14,10 @@ from app.server.head import RequestHead
 
 Remember = Callable[[Incoming], Routed | None]  # of a ShortWay
 
-HEADS_MAX = 512
-SEEN_MAX = 4_096
-BLOCK_MAX_BYTES = 2_048  # of a head that is kept: memory stays below a few MiB
+HEADS_MAX = 2_048
+SEEN_MAX = 8_192
+BLOCK_MAX_BYTES = 2_048  # of a head that is kept; most have 500 and take 2 KiB of memory in all
+REPLACED_OF = 8  # when all places are taken, one of so many gets one: a walk over more heads than that must not cost
 
 
 class Remembered(NamedTuple):
@@ -32,6 +33,7 @@ class RememberedHeads:
     def __init__(self) -> None:
         self._kept: dict[bytes, Remembered] = {}
         self._seen: set[int] = set()
+        self._turned_away = 0
         self.find = self._kept.get
 
     def note(self, block: bytes, head: RequestHead, incoming: Incoming, remember: Remember) -> None:
@@ -42,8 +44,12 @@ class RememberedHeads:
                 seen.clear()
             seen.add(mark)
             return
+        kept = self._kept
+        if len(kept) >= HEADS_MAX:
+            self._turned_away += 1
+            if self._turned_away % REPLACED_OF:
+                return
+            del kept[next(iter(kept))]
         routed = remember(incoming) if len(block) <= BLOCK_MAX_BYTES else None
         if routed is not None:
-            if len(self._kept) >= HEADS_MAX:
-                del self._kept[next(iter(self._kept))]
-            self._kept[block] = Remembered(head, routed)
+            kept[block] = Remembered(head, routed)

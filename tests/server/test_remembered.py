@@ -10,7 +10,7 @@ import pytest
 
 from app.s3.pipeline import Incoming, Routed
 from app.server.head import RequestHead
-from app.server.remembered import BLOCK_MAX_BYTES, HEADS_MAX, RememberedHeads
+from app.server.remembered import BLOCK_MAX_BYTES, HEADS_MAX, REPLACED_OF, RememberedHeads
 from tests.server.wire import Answer, Wire
 from tests.servers import RunningServer
 from tests.signing import Draft, Keys, anonymous, presign, sign
@@ -102,11 +102,14 @@ def test_only_so_many_heads_are_kept_and_none_that_came_once() -> None:
     for block in blocks:
         note(block)
         assert heads.find(block) is None
-    for block in blocks:
+    for block in blocks[:HEADS_MAX]:
         note(block)
         assert heads.find(block) is not None
+    for _ in range(REPLACED_OF):
+        for block in blocks[HEADS_MAX:]:
+            note(block)
     assert sum(heads.find(block) is not None for block in blocks) == HEADS_MAX
-    assert heads.find(blocks[0]) is None
+    assert [heads.find(block) is None for block in blocks[:11]] == [True] * 10 + [False]
     for _ in range(3):
         note(b"x" * (BLOCK_MAX_BYTES + 1))
     assert heads.find(b"x" * (BLOCK_MAX_BYTES + 1)) is None
