@@ -24,6 +24,7 @@ class Runners:
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._shelf: list[greenlet] = []
+        self._first: Callable[[], object] = _nothing  # of a runner that begins: its arguments would live as long as it
 
     def run(self, function: Callable[[], object]) -> None:
         """Begin a function in a greenlet of its own. Only for callbacks of the loop: a runner returns to the hub.
@@ -31,11 +32,15 @@ class Runners:
         What the function raises is the loop's to report.
         """
         shelf = self._shelf
-        runner = shelf.pop() if shelf else greenlet(self._serve, self._hub)
-        runner.switch(function)
+        if shelf:
+            shelf.pop().switch(function)
+        else:
+            self._first = function
+            greenlet(self._serve, self._hub).switch()
 
-    def _serve(self, function: Callable[[], object]) -> None:
+    def _serve(self) -> None:
         shelf, hub, this = self._shelf, self._hub, getcurrent()
+        function, self._first = self._first, _nothing
         while True:
             try:
                 function()
@@ -43,6 +48,12 @@ class Runners:
                 hub.handle_error(function, *sys.exc_info())
             if len(shelf) >= RUNNERS_KEPT_MAX:
                 return
-            del function  # a runner on the shelf keeps nobody's connection alive
+            # A runner on the shelf keeps nobody's connection alive, and no context variable that a request has set.
+            this.gr_context = None
+            del function
             shelf.append(this)
             function = _switch(hub)
+
+
+def _nothing() -> None:
+    """Nobody's function."""

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,6 +27,8 @@ from app import runtime
 from app.domain.types import FileSpan
 
 Start = Callable[..., Any]
+
+noted: ContextVar[str | None] = ContextVar("noted", default=None)
 
 
 class Span:
@@ -179,10 +182,20 @@ def turn(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
     return answer(start, gevent.get_hub().loop.iteration)
 
 
+def own(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
+    """What an earlier request has left in a variable that a request has for itself; then leaves its own there."""
+    found = noted.get()
+    noted.set(query["note"])
+    gevent.sleep(float(query.get("seconds", 0)))
+    if "fails" in query:
+        raise RuntimeError("before it could tidy up")
+    return answer(start, {"found": found, "left": noted.get()})
+
+
 VIEWS = {
     "/take": take,
     "/deny": deny, "/input": read_input, "/span": span, "/pieces": pieces, "/bare": bare, "/legacy": legacy,
-    "/twice": twice, "/slow": slow, "/stuck": stuck, "/boom": boom, "/process": process, "/turn": turn,
+    "/twice": twice, "/slow": slow, "/stuck": stuck, "/boom": boom, "/process": process, "/turn": turn, "/own": own,
 }  # fmt: skip
 
 

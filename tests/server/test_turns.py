@@ -12,14 +12,18 @@ import gevent
 import pytest
 
 from app.server.turns import Turns
+from tests.conftest import StartServer
 from tests.server.conftest import AppServer
+from tests.server.ways import stream_of
 from tests.server.wire import Wire, get
+from tests.signing import Draft, Keys, presign
 
 BUSY_S = 0.02
 REQUESTS = 75
 TURN_MAX_S = 20 * BUSY_S
 AHEAD = 300
 LANES = 4
+GREED = 1_000
 TURNS = 100
 TURN_COST_MAX_S = 3e-5  # a timer's is 50 µs on the quickest of machines, and milliseconds on others
 
@@ -84,6 +88,27 @@ def test_clients_that_are_ahead_get_a_turn_each(app_server: AppServer) -> None:
             lane.close()
     assert len({served[0] for served in turns}) == 1
     assert len({served[-1] for served in turns}) == 1
+
+
+@pytest.mark.parametrize("short_way", ["true", "false"])
+def test_clients_that_are_ahead_starve_nobody(start_server: StartServer, short_way: str) -> None:
+    """Whoever asks when he was answered gets his turn beside three that have asked for hundreds of objects at once."""
+    server = start_server(environ={"BLEEPSTORE_SERVER_SHORT_WAY": short_way})
+    server.client().create_bucket(Bucket="turns")
+    server.client().put_object(Bucket="turns", Key="k", Body=b"x" * 1_024)
+    request = presign(Draft("GET", "/turns/k"), Keys(server.access_key, server.secret_key)).wire()
+    greedy = [threading.Thread(target=stream_of, args=(server.port, request * GREED)) for _ in range(3)]
+    answered = 0
+    with Wire(server.port) as patient:
+        patient.send(request)
+        patient.answer()
+        for each in greedy:
+            each.start()
+        while any(each.is_alive() for each in greedy):
+            patient.send(request)
+            assert patient.answer().status == 200
+            answered += 1
+    assert answered >= GREED / 20
 
 
 # -- Turns by themselves -----------------------------------------------------------------------------------------
