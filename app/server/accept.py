@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from app.server.congestion import is_paced, send_freely_within_machine
 from app.server.connection import READABLE, Connection
 from app.server.environ import base_environ
 from app.server.limits import WireLimits
@@ -35,6 +36,7 @@ class Acceptor:
         self._sock = sock
         self._service = service
         self._is_ahead = is_ahead
+        self._is_paced = is_paced(sock)
         self._yields = 0
         self._is_exhausted = False  # the last look found no descriptor or memory for a connection
         name, port = _server_name(sock)
@@ -90,6 +92,8 @@ class Acceptor:
                 self._is_exhausted = True
                 _log.warning("accept.exhausted", extra={"error": errno.errorcode.get(error.errno or 0, "?")})
             return error.errno == errno.ECONNABORTED
+        if self._is_paced:
+            send_freely_within_machine(sock, address)
         Connection(sock, address, self._base_environ, self._service).start()
         return True
 

@@ -22,7 +22,7 @@ from gevent.monkey import get_original
 from app.server.pace import Pace
 
 RECEIVE_MAX_BYTES = 1 << 20  # one recv of a body: larger ones only cost memory
-HEAD_RECEIVE_BYTES = 1 << 16
+HEAD_RECEIVE_BYTES = (1 << 16) + (1 << 13)  # a head, and a body that goes inline, come in one call
 TLS_RECORD_BYTES = 1 << 14
 FAST_S = 1.0  # a client that takes longer for what is waited for is a slow one
 SLOW_ROUSE_BYTES = 1 << 16  # … of which so much rouses
