@@ -1,7 +1,7 @@
 """A request is answered the same whichever way the server takes: every byte, the connection's end, log and counts.
 
 Seen to fail with each of these changes to the short way: a header left out, a connection kept that has to end, an event not
-written, a byte sent and not counted.
+written, a byte counted that was not sent, a client's address lost.
 """
 
 from __future__ import annotations
