@@ -12,9 +12,10 @@ import pytest
 
 from tests.security.auth_matrix import Scene
 from tests.security.fuzz import Fuzzer
+from tests.server.certificates import self_signed
 from tests.server.smuggling import ambiguous
 from tests.server.test_framing import REFUSED, SMUGGLED
-from tests.server.ways import Case, Ways, start_both
+from tests.server.ways import Case, Ways, both_ways
 from tests.server.ways_callers import GROUPS, cases_of
 from tests.server.ways_corpus import DOMAIN, ROOT, seed
 from tests.servers import RunningServer
@@ -49,12 +50,15 @@ def scenes() -> Scenes:
 
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory, scenes: Scenes) -> Iterator[Ways]:
-    both = start_both(tmp_path_factory.mktemp("ways"), scenes, *FLAGS)
-    try:
+    with both_ways(tmp_path_factory.mktemp("ways"), scenes, *FLAGS) as both:
         yield both
-    finally:
-        for server in both.servers:
-            server.kill9()
+
+
+@pytest.fixture(scope="module")
+def secure_ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
+    home = tmp_path_factory.mktemp("secure-ways")
+    with both_ways(home, seed, *FLAGS, certificate=self_signed(home)) as both:
+        yield both
 
 
 def check(found: list[str]) -> None:
@@ -76,6 +80,15 @@ def test_both_ways_answer_the_same_on_a_connection_that_takes_turns(ways: Ways, 
         ways.streams_differ(stream[:cut] + listing) for stream in streams for cut in (len(stream), len(stream) // 2)
     ]
     check([each for each in found if each] + ways.differences_in_log() + ways.differences_in_metrics())
+
+
+@pytest.mark.parametrize("group", ["reads", "writes", "callers"])
+def test_both_ways_answer_the_same_over_tls(secure_ways: Ways, group: str) -> None:
+    wires = [case.steps[0] for case in cases_of(group) if not case.ends]
+    listing = b"GET /public?list-type=2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    streams = [b"".join(wires[at : at + PIPELINED]) + listing for at in range(0, len(wires), PIPELINED)]
+    found = [difference for stream in streams if (difference := secure_ways.streams_differ(stream))]
+    check(found + secure_ways.differences_in_log() + secure_ways.differences_in_metrics())
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import random
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.server.certificates import self_signed
 from tests.server.conftest import SHORT_LIMITS, AppServer
 from tests.server.wire import Truncated, Wire, get
 
@@ -18,14 +18,8 @@ from tests.server.wire import Truncated, Wire, get
 @pytest.fixture(scope="module")
 def secure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     directory = tmp_path_factory.mktemp("tls")
-    pem = directory / "server.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(pem), "-out", str(pem) + ".c"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    pem.write_text(pem.read_text() + Path(f"{pem}.c").read_text())
-    server = AppServer(directory / "server.log", certificate=str(pem), limits=dict(SHORT_LIMITS))
+    certificate = str(self_signed(directory))
+    server = AppServer(directory / "server.log", certificate=certificate, limits=dict(SHORT_LIMITS))
     try:
         yield server.start()
     finally:

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ class Heard:
 class Ways:
     short: RunningServer
     long: RunningServer
+    tls: ssl.SSLContext | None = None
 
     @property
     def servers(self) -> tuple[RunningServer, RunningServer]:
@@ -81,7 +83,7 @@ class Ways:
 
     def streams_differ(self, wire: bytes) -> str:
         """ "" where a client that sends this and no more hears the same."""
-        by_short, by_long = (normalised(stream_of(server.port, wire)) for server in self.servers)
+        by_short, by_long = (normalised(stream_of(server.port, wire, self.tls)) for server in self.servers)
         return "" if by_short == by_long else f"{wire[:600]!r}\n    short: {by_short!r}\n    long:  {by_long!r}"
 
     def differences_in_log(self) -> list[str]:
@@ -93,9 +95,9 @@ class Ways:
         return [f"the logs have {len(by_short)} and {len(by_long)} events:\n    {first[0]}\n    {first[1]}"]
 
     def differences_in_metrics(self) -> list[str]:
-        if eventually(lambda: samples(self.short) == samples(self.long)):
+        if eventually(lambda: samples(self.short, self.tls) == samples(self.long, self.tls)):
             return []
-        by_short, by_long = (samples(server) for server in self.servers)
+        by_short, by_long = (samples(server, self.tls) for server in self.servers)
         names = sorted(set(by_short) | set(by_long))
         return [
             f"{name}: {by_short.get(name)} and {by_long.get(name)}"
@@ -104,23 +106,34 @@ class Ways:
         ]
 
 
-def start_both(home: Path, seed: Any, *flags: str) -> Ways:
-    """`seed(server)` fills the first one, while it is alone. Who calls kills both."""
-    settings = ("--server.log_format", "json", "--server.log_level", "debug", *flags)
+@contextlib.contextmanager
+def both_ways(home: Path, seed: Any, *flags: str, certificate: Path | None = None) -> Iterator[Ways]:
+    """`seed(server)` fills the first one, while it is alone, without TLS. `certificate` is in one file with its key."""
+    settings = ["--server.log_format", "json", "--server.log_level", "debug", *flags]
     same = {"PYTHONHASHSEED": "0"}  # Flask lists the methods of a path in the order of a set
     short = RunningServer(home / "short", settings, same | {"BLEEPSTORE_SERVER_SHORT_WAY": "true"})
+    long = RunningServer(home / "long", settings, same | {"BLEEPSTORE_SERVER_SHORT_WAY": "false"})
+    ways = Ways(short, long, None if certificate is None else ssl.create_default_context(cafile=str(certificate)))
     try:
         seed(short.start())
         short.terminate()
+        short.log_path.unlink()
+        shutil.copytree(home / "short", home / "long")
+        for server in ways.servers:
+            if certificate is not None:
+                server.scheme = "https"
+                server.args = [
+                    *settings,
+                    "--server.tls.cert_file",
+                    str(certificate),
+                    "--server.tls.key_file",
+                    str(certificate),
+                ]
+            server.start()
+        yield ways
     finally:
-        short.kill9()
-    short.log_path.unlink()
-    shutil.copytree(home / "short", home / "long")
-    long = RunningServer(home / "long", settings, same | {"BLEEPSTORE_SERVER_SHORT_WAY": "false"})
-    ways = Ways(short, long)
-    for server in ways.servers:
-        server.start()
-    return ways
+        for server in ways.servers:
+            server.kill9()
 
 
 # -- One exchange ------------------------------------------------------------------------------------------------
@@ -172,13 +185,18 @@ def _brings_another(server: RunningServer, wire: _Recording) -> bool:
         return False
 
 
-def stream_of(port: int, wire: bytes) -> bytes:
-    """All that comes back to a client that has sent everything, until the server ends the connection."""
+def stream_of(port: int, wire: bytes, tls: ssl.SSLContext | None = None) -> bytes:
+    """All that comes back to a client that has sent everything, until the server ends the connection.
+
+    Over TLS nobody says that he sends nothing more: the last request has to ask for the end.
+    """
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
+    plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+    with tls.wrap_socket(plain, server_hostname="localhost") if tls else plain as connection:
         try:
             connection.sendall(wire)
-            connection.shutdown(socket.SHUT_WR)
+            if tls is None:
+                connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # refused before the end; what was said of it can be read
         with contextlib.suppress(ConnectionError):
@@ -207,6 +225,7 @@ def events(server: RunningServer) -> list[dict[str, Any]]:
     return found
 
 
-def samples(server: RunningServer) -> dict[str, float]:
-    text = stream_of(server.port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").decode()
+def samples(server: RunningServer, tls: ssl.SSLContext | None = None) -> dict[str, float]:
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    text = stream_of(server.port, request, tls).decode()
     return {match[1]: float(match[2]) for match in _SAMPLE.finditer(text)}
