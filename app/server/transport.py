@@ -17,7 +17,7 @@ from app.server.turns import Turns
 
 SENDFILE_SLICE_BYTES = 1 << 20
 SOCKET_ROOM_BYTES = 1 << 14  # a lower bound of what has left a socket that becomes writable again
-TURN_BYTES = 8 << 20  # sent without waiting before the other connections get a turn
+TURN_BYTES = 1 << 20  # sent without waiting before the other connections get a turn
 
 _PROBE = (bytearray(1),)  # what is read into it does not matter
 

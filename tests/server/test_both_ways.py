@@ -15,7 +15,7 @@ from tests.security.fuzz import Fuzzer
 from tests.server.certificates import self_signed
 from tests.server.smuggling import ambiguous
 from tests.server.test_framing import REFUSED, SMUGGLED
-from tests.server.ways import Case, Ways, both_ways
+from tests.server.ways import Case, Ways, both_ways, events
 from tests.server.ways_callers import GROUPS, cases_of
 from tests.server.ways_corpus import DOMAIN, ROOT, seed
 from tests.servers import RunningServer
@@ -125,4 +125,5 @@ def test_both_ways_answer_the_same_to_anything(ways: Ways, scenes: Scenes, count
         if difference:
             found.append(f"{attempt.name}: {difference}")
     check(found + ways.differences_in_log() + ways.differences_in_metrics())
+    assert not [event for event in events(ways.short) if event.get("status") == 500]
     assert not [server.log_path for server in ways.servers if "Traceback" in server.log()]
