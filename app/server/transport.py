@@ -37,18 +37,23 @@ class Transport(Receiver):
         self._unyielded = 0
         self._slice_left = 0  # of a slice that is being sent: it was seen to be in memory
 
-    def send_now(self, data: bytes, *, more: bool = False) -> int:
-        """Send what the kernel takes at once; how many bytes that was. Over TLS none. Raises: Disconnected."""
+    def send_now(self, data: bytes, behind: bytes = b"", *, more: bool = False) -> int:
+        """Send what the kernel takes at once, of both together; how many bytes that was. Over TLS none.
+
+        Raises: Disconnected.
+        """
         if self.is_secure:
             return 0
         try:
+            if behind:
+                return int(self._sock._sock.sendmsg((data, behind)))
             return int(self._sock._sock.send(data, socket.MSG_MORE if more else 0))
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
             raise Disconnected from error
 
-    def send(self, data: bytes, pace: Pace, *, more: bool = False) -> None:
+    def send(self, data: bytes | memoryview, pace: Pace, *, more: bool = False) -> None:
         """Send all of it. `more`: the kernel may wait for what follows and put both into one segment.
 
         Raises: TooSlow, Disconnected.

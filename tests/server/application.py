@@ -25,6 +25,8 @@ from gevent.monkey import get_original
 
 from app import runtime
 from app.domain.types import FileSpan
+from app.s3.request import S3Response
+from app.s3.sending import SentBody
 
 Start = Callable[..., Any]
 
@@ -112,6 +114,15 @@ def span(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
     return Span(query["path"], int(query.get("offset", 0)), length)
 
 
+def whole(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
+    """`size` bytes that are here at once, numbered by eights, as an answer of ours."""
+    size = int(query["size"])
+    body = b"".join(b"%08d" % number for number in range(size // 8 + 1))[:size]
+    sent = SentBody(S3Response(body=body, content_length=size), lambda _: None)
+    start("200 OK", [("Content-Length", str(size))])
+    return sent
+
+
 def pieces(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
     """`count` pieces of `size` bytes; `declared` is the Content-Length, "" for none; fails before piece `fail`."""
     declared = query.get("declared", str(int(query["count"]) * int(query["size"])))
@@ -194,7 +205,7 @@ def own(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterabl
 
 VIEWS = {
     "/take": take,
-    "/deny": deny, "/input": read_input, "/span": span, "/pieces": pieces, "/bare": bare, "/legacy": legacy,
+    "/deny": deny, "/input": read_input, "/span": span, "/whole": whole, "/pieces": pieces, "/bare": bare, "/legacy": legacy,
     "/twice": twice, "/slow": slow, "/stuck": stuck, "/boom": boom, "/process": process, "/turn": turn, "/own": own,
 }  # fmt: skip
 

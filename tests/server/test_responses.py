@@ -13,7 +13,7 @@ import pytest
 
 from tests.server.conftest import AppServer
 from tests.server.test_framing import check_refusal
-from tests.server.wire import Truncated, get
+from tests.server.wire import Truncated, Wire, get
 
 
 def test_a_response_has_the_applications_headers_and_one_date_and_server(app_server: AppServer) -> None:
@@ -191,6 +191,18 @@ def test_a_reader_that_stops_is_cut(app_server: AppServer, tmp_path: Path, targe
             while piece := wire.sock.recv(1 << 20):
                 received += len(piece)
         assert received < 50_000_000
+
+
+@pytest.mark.parametrize("size", [0, 1, 8_192, 8_193, 65_536, 300_001])
+def test_answers_that_are_here_as_a_whole_arrive_whole(app_server: AppServer, size: int) -> None:
+    """Also where the socket is full in the middle of one: more are asked for than it holds before any is read."""
+    count = min(150, 1 + 12_000_000 // (size + 200))
+    expected = b"".join(b"%08d" % number for number in range(size // 8 + 1))[:size]
+    with Wire(app_server.port, receive_buffer=8_192) as wire:
+        wire.send(get(f"/whole?size={size}") * count)
+        time.sleep(0.3)
+        for _ in range(count):
+            assert wire.answer().body == expected
 
 
 def test_a_slow_reader_that_goes_on_gets_everything(app_server: AppServer, tmp_path: Path) -> None:
