@@ -7,6 +7,7 @@ written, a byte counted that was not sent, a client's address lost.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,20 @@ def test_both_ways_answer_the_same_over_tls(secure_ways: Ways, group: str) -> No
     streams = [b"".join(wires[at : at + PIPELINED]) + listing for at in range(0, len(wires), PIPELINED)]
     found = [difference for stream in streams if (difference := secure_ways.streams_differ(stream))]
     check(found + secure_ways.differences_in_log() + secure_ways.differences_in_metrics())
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--storage.encrypted_at_rest", "true", "--storage.inline_max_bytes", "0", "--server.region", ""),
+        ("--auth.enabled", "false", "--observability.metrics", "false", "--observability.health_check", "false"),
+    ],
+)
+def test_both_ways_answer_the_same_with_other_settings(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    with both_ways(tmp_path, seed, *FLAGS, *flags) as both:
+        cases = [case for group in GROUPS for case in cases_of(group) if len(case.steps) == 1]
+        found = [f"{case.name}: {difference}" for case in cases if (difference := both.streams_differ(case.steps[0]))]
+        check(found + both.differences_in_log() + both.differences_in_metrics())
 
 
 @pytest.mark.parametrize("group", GROUPS)
