@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING
 
 from app.domain.errors import IncompleteBody, RequestTimeout, S3Error
@@ -147,19 +148,21 @@ class Wire:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Errors are final, and S3's."""
+        """Errors are final, and S3's. What is kept is a copy: an error that was raised holds frames, these the memory that
+        was being filled, and this wire, so that nobody but the collector of cycles would give them back.
+        """
         if self._failure is not None:
-            raise self._failure
+            raise copy(self._failure)
         try:
             yield
         except TooSlow as error:
             self._failure = RequestTimeout()
-            raise self._failure from error
+            raise RequestTimeout from error
         except Disconnected as error:
             self._failure = IncompleteBody()
-            raise self._failure from error
+            raise IncompleteBody from error
         except S3Error as error:
-            self._failure = error
+            self._failure = copy(error)
             raise
 
     def can_be_finished(self, rest_max_bytes: int) -> bool:

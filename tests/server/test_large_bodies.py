@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 import socket
 import time
+import weakref
 from pathlib import Path
 
+import gevent
 import pytest
 
+from app.domain.errors import BadRequest, IncompleteBody
+from app.server.body import Wire as BodyWire
+from app.server.head import parse_head
+from app.server.limits import WireLimits
+from app.server.transport import Transport
+from app.server.turns import Turns
 from tests.server.conftest import AppServer, StartApp, eventually
 from tests.server.wire import Wire, get
 
@@ -183,6 +192,39 @@ def waiting_bytes(port: int, peer_port: int) -> int:
         if (int(local[-4:], 16), int(remote[-4:], 16)) == (port, peer_port):
             return int(queues.split(":")[1], 16)
     raise AssertionError("there is no such connection")
+
+
+class Memory(bytearray):
+    """Bytes of which one can ask whether they are there still."""
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
+def test_the_memory_of_a_body_that_failed_is_free_at_once(length: bytes) -> None:
+    """A megabyte each: what only the collector of cycles finds adds up."""
+    limits, (ours, theirs) = WireLimits(), socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        head = parse_head(b"PUT /x HTTP/1.1\r\nHost: localhost\r\n" + length, limits)
+        wire = BodyWire(Transport(ours, Turns(gevent.get_hub()), is_secure=False), head, limits)
+        theirs.sendall(b"bad\r\n")
+        theirs.shutdown(socket.SHUT_WR)
+        memory = Memory(10)
+        gone = weakref.ref(memory)
+        gc.disable()
+        try:
+            for _ in range(3):
+                with pytest.raises((IncompleteBody, BadRequest)):
+                    fail(wire, memory)
+            del memory
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+def fail(wire: BodyWire, memory: Memory) -> None:
+    room = memoryview(memory)
+    while wire.read_into(room) is not None or wire.receive(5):
+        pass
 
 
 def test_clients_that_reset_leave_nothing_behind(app_server: AppServer) -> None:
