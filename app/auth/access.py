@@ -23,7 +23,7 @@ BUCKET_OWNER_PREFERRED = "BucketOwnerPreferred"
 OBJECT_WRITER = "ObjectWriter"
 
 
-class Grounds(enum.Enum):
+class Grounds(enum.IntEnum):
     """What an action is decided by, when the caller does not own the bucket."""
 
     SIGNED_IN = enum.auto()  # any signed caller
@@ -82,6 +82,7 @@ _OBJECT_PERMISSION = {
     Grounds.OBJECT_READ_ACP: Permission.READ_ACP,
     Grounds.OBJECT_WRITE_ACP: Permission.WRITE_ACP,
 }
+_OBJECT_GROUNDS = frozenset({*_OBJECT_PERMISSION, Grounds.OBJECT_OWNER})
 
 
 def permits(principal: Principal, action: str, bucket: Bucket | None, version: Version | None = None) -> bool:
@@ -95,8 +96,13 @@ def permits(principal: Principal, action: str, bucket: Bucket | None, version: V
     if bucket is None:
         return False
     owns_bucket = bucket.owner_id == principal.id
-    if grounds in _OBJECT_PERMISSION or grounds is Grounds.OBJECT_OWNER:
-        return version is not None and _permits_object(principal, grounds, bucket, version)
+    if grounds in _OBJECT_GROUNDS:
+        if version is None:
+            return False
+        # Whoever owns both may, whichever of the two decides.
+        return (owns_bucket and version.owner_id == principal.id) or _permits_object(
+            principal, grounds, bucket, version
+        )
     if owns_bucket:
         return True
     permission = _BUCKET_PERMISSION.get(grounds)

@@ -92,7 +92,7 @@ def request_log(level: str, log_format: str, write: Callable[[bytes], None] | No
         if status < status_min:
             return
         level = "error" if status >= 500 else "info"
-        numbers = (status, bytes_in, bytes_out, round(seconds * 1000, 3))
+        numbers = (status, bytes_in, bytes_out, seconds * 1000)
         text = line(
             level, request_id, operation, bucket[:BUCKET_CHARS_MAX], key, code, principal, remote_address, numbers
         )
@@ -142,7 +142,7 @@ def _request_text(
     return (
         f"{_now()} {level} request.finished request_id={request_id} operation={operation}{_field('bucket', bucket)}"
         f"{f' key={key if _PLAIN_KEY(key) else _shown(key)}' if key else ''} status={status}{_field('code', code)} "
-        f"bytes_in={bytes_in} bytes_out={bytes_out} ms={ms}{_field('principal', principal)}"
+        f"bytes_in={bytes_in} bytes_out={bytes_out} ms={ms:.3f}{_field('principal', principal)}"
         f"{_field('remote_address', remote)}\n"
     )
 
@@ -156,7 +156,7 @@ def _request_json(
     return (
         f'{{"time": "{_now()}", "level": "{level}", "event": "request.finished", "request_id": "{request_id}", '
         f'"operation": "{operation}"{_member("bucket", bucket)}{_member.__wrapped__("key", key)}, '
-        f'"status": {status}{_member("code", code)}, "bytes_in": {bytes_in}, "bytes_out": {bytes_out}, "ms": {ms}'
+        f'"status": {status}{_member("code", code)}, "bytes_in": {bytes_in}, "bytes_out": {bytes_out}, "ms": {ms:.3f}'
         f"{_member('principal', principal)}{_member('remote_address', remote)}}}\n"
     )
 
@@ -243,6 +243,7 @@ def _cut(text: str) -> str:
 
 
 _second = (0, "")
+_MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
 def _now() -> str:
@@ -254,4 +255,4 @@ def _now() -> str:
         whole = int(now)
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
         _second = (whole, text)
-    return f"{text}.{int(now * 1000) % 1000:03d}Z"
+    return text + _MILLISECONDS[int((now - whole) * 1000)]

@@ -30,13 +30,20 @@ SIGNATURE_PARAMETERS = frozenset(
 )
 
 
+# What may lead a read to another answer than the whole object.
+_OF_PART_READS = frozenset(
+    {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range", "x-amz-checksum-mode"}
+)
+
+
 class Headers:
     """Request headers by lower-case name, latin-1 decoded, blanks around the value removed, in the order they came.
 
     `values` has each name once; several values of one name are joined with a comma, as HTTP has it. `get` is its `get`.
+    `asks_for_all`: nothing here makes a read conditional or one of a part, and no checksum is asked for.
     """
 
-    __slots__ = ("_items", "amz_names", "get", "values")
+    __slots__ = ("_items", "amz_names", "asks_for_all", "get", "values")
 
     def __init__(self, items: Iterable[tuple[str, str]]) -> None:
         self._items = [(name.lower(), value.strip(" \t")) for name, value in items]
@@ -46,6 +53,7 @@ class Headers:
         self.values: Mapping[str, str] = values
         self.get = values.get
         self.amz_names = tuple(name for name in values if name.startswith("x-amz-"))
+        self.asks_for_all = _OF_PART_READS.isdisjoint(values)
 
     def get_all(self, name: str) -> list[str]:
         return [value for each, value in self._items if each == name]
