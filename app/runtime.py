@@ -144,6 +144,7 @@ class SerialThread(Generic[T, R]):
         self._queue: deque[Ticket[T, R]] = deque()
         self._bell: _queue.SimpleQueue[None] = _queue.SimpleQueue()
         self._is_idle = False  # the thread waits for the bell, or is about to, and nobody has rung it yet
+        self._will_ring = False  # the hub, at the end of its turn
         self._is_stopping = False
         self._is_watched = False  # the hub looks at deadlines now and then
         self._ended = _original("_thread", "allocate_lock")()
@@ -213,16 +214,31 @@ class SerialThread(Generic[T, R]):
 
     def _put(self, tickets: Sequence[Ticket[T, R]]) -> None:
         self._queue.extend(tickets)
+        self._ring()
+
+    def _ring(self) -> None:
         # Who finds the thread idle rings, after saying so: the thread looks at the queue again when it was rung for.
         if self._is_idle:
             self._is_idle = False
             self._bell.put(None)
 
     def _put_from_hub(self, tickets: Sequence[Ticket[T, R]], gevent: _Gevent) -> None:
-        self._put(tickets)
+        """The thread is rung for when the hub has done this turn's work.
+
+        What comes in one turn is one group then, and until it is complete the thread and the hub do not take the GIL from
+        each other, which costs either more than its work.
+        """
+        self._queue.extend(tickets)
+        if self._is_idle and not self._will_ring:
+            self._will_ring = True
+            gevent.hub.loop.run_callback(self._ring_from_hub)
         if not self._is_watched:
             self._is_watched = True
             gevent.repeat(self._withdraw_late, WITHDRAW_EVERY_S)
+
+    def _ring_from_hub(self) -> None:
+        self._will_ring = False
+        self._ring()
 
     def _wait_in_thread(self, tickets: Sequence[Ticket[T, R]]) -> None:
         for ticket in tickets:

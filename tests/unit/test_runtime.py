@@ -104,6 +104,23 @@ print(len(turns) > 10, sum(greenlet.value is not None for greenlet in waiting), 
     assert printed == "True 20 True"
 
 
+def test_what_the_hub_submits_in_one_turn_is_one_group() -> None:
+    printed = in_gevent("""
+nap = monkey.get_original("time", "sleep")
+groups = []
+thread = runtime.SerialThread("count", lambda tickets: groups.append(len(tickets)))
+thread.start()
+def ask(n):
+    nap(0.002)  # a system call: the thread could run meanwhile
+    thread.submit(n)
+for _ in range(3):
+    gevent.sleep(0.05)  # the thread has nothing to do and waits
+    gevent.joinall([gevent.spawn(ask, n) for n in range(20)])
+print(groups)
+""")
+    assert printed == "[20, 20, 20]"
+
+
 def test_a_greenlet_that_waits_too_long_gets_slow_down() -> None:
     printed = in_gevent("""
 from app.domain.errors import SlowDown
