@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from app import runtime
 from app.core.content import chunks, open_content
 from app.core.objects import NewObject, Stored, publish
@@ -83,6 +81,7 @@ class SourcePayload:
 def described_as(new: NewObject, source: Version, *, attributes: bool, tags: bool) -> NewObject:
     """The new object with the source's attributes or tags where the directive is COPY."""
     if attributes:
-        kept = replace(source.attributes, storage_class=new.attributes.storage_class, website_redirect=None)
-        new = replace(new, attributes=replace(kept, website_redirect=new.attributes.website_redirect))
-    return replace(new, tags=source.tags) if tags else new
+        own = new.attributes
+        kept = source.attributes._replace(storage_class=own.storage_class, website_redirect=own.website_redirect)
+        new = new._replace(attributes=kept)
+    return new._replace(tags=source.tags) if tags else new

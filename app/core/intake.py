@@ -7,7 +7,7 @@ Small bodies are hashed in place; larger ones are decoded, hashed and written in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app import runtime
 from app.core.helpers import Helper
@@ -22,8 +22,7 @@ HELPED_MIN_BYTES = 8 << 20  # of a body whose MD5 is worth a thread of its own
 TURN_BYTES = 8 << 20  # taken from one client before the thread goes to another
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(NamedTuple):
     """A body that is safe: durable as a blob, or here as inline bytes. `declared` is the checksum the client sent."""
 
     size_bytes: int

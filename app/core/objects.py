@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.core import intake
 from app.core.store import SINGLE_PUT_MAX_BYTES, Store
@@ -25,8 +25,7 @@ from app.domain.types import (
 from app.metadata.base import OutcomeUnknown
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(NamedTuple):
     """What a client says about an object it writes, beside the bytes."""
 
     bucket: str
@@ -35,11 +34,9 @@ class NewObject:
     attributes: Attributes = Attributes()
     tags: Tags = ()
     acl: Acl | None = None
-    version_id: str = field(default_factory=new_version_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     published: Published
     etag: str
     size_bytes: int
@@ -80,7 +77,7 @@ def publish(
     version = NewVersion(
         bucket=new.bucket,
         key=new.key,
-        version_id=new.version_id,
+        version_id=new_version_id(),
         owner_id=new.owner_id,
         created_ms=store.now_ms(),
         size_bytes=size_bytes,

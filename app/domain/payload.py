@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.domain.digests import Digests, header_name, is_checksum
 from app.domain.errors import BadDigest, InvalidRequest, XAmzContentSHA256Mismatch
 from app.domain.types import Checksum
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What the bytes must turn out to be. None: the client did not say.
 
     `checksum_algorithm` is S3's name; with it and no `checksum_value`, the value comes in a trailer.

@@ -112,8 +112,7 @@ class Checksum(NamedTuple):
     type: str = "FULL_OBJECT"  # or "COMPOSITE"
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What a client stores beside the bytes and gets back as it was."""
 
     headers: tuple[tuple[str, str], ...] = ()  # Content-Type, Cache-Control, …: canonical name, value as received
@@ -158,8 +157,7 @@ class Content(NamedTuple):
     inline: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
+class NewVersion(NamedTuple):
     """A version to be published. The engine chooses "null" in place of `version_id` unless versioning is enabled."""
 
     bucket: str
@@ -223,16 +221,14 @@ class Lookup(NamedTuple):
     version: Version | None
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     version_id: str
     sequence: int
     modified_ms: int
     versioning: Versioning  # of the bucket at the commit: it decides whether the answer names the version
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """DeleteObject: of one version when `version_id` is given, else of the current object."""
 
     bucket: str
@@ -243,8 +239,7 @@ class Removal:
     created_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(NamedTuple):
     """What DeleteObject did. `version_id` is the marker that was added, or the version that was removed, if any."""
 
     versioning: Versioning

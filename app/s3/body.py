@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from app import runtime
@@ -126,7 +125,7 @@ class RequestPayload:
         """Raises: InvalidDigest, InvalidRequest for checksums that contradict each other or cannot be understood."""
         if self._expected is None:
             algorithm, value = _read_checksum(self._headers, self._mode)
-            self._expected = replace(self.expected_of_message, checksum_algorithm=algorithm, checksum_value=value)
+            self._expected = self.expected_of_message._replace(checksum_algorithm=algorithm, checksum_value=value)
         return self._expected
 
     @property
@@ -269,6 +268,8 @@ def _read_md5(text: str) -> bytes:
 
 def _read_checksum(headers: Headers, mode: PayloadMode) -> tuple[str | None, str | None]:
     """(algorithm, value) that the client promises, the value None where it comes in the trailer."""
+    if not headers.amz_names:
+        return None, None
     given = [
         (_algorithm(_CHECKSUM_PREFIX + name), value)
         for name, value in headers.with_prefix(_CHECKSUM_PREFIX)

@@ -45,7 +45,9 @@ STORAGE_CLASSES = frozenset(
 # Sent with every answer about an object where the operator says that the storage is encrypted, as AWS sends it.
 ENCRYPTED_AT_REST = ("x-amz-server-side-encryption", "AES256")
 
-_STORED = ("Cache-Control", "Content-Disposition", "Content-Language", "Expires")
+_STORED = tuple(
+    (name.lower(), name) for name in ("Cache-Control", "Content-Disposition", "Content-Language", "Expires")
+)
 _OVERRIDES = {
     "response-cache-control": "Cache-Control",
     "response-content-disposition": "Content-Disposition",
@@ -66,10 +68,12 @@ def read_attributes(headers: Headers) -> Attributes:
     encoding = _without_framing(_sendable(headers, "content-encoding"))
     if encoding:
         stored.append(("Content-Encoding", encoding))
-    for name in _STORED:
-        value = _sendable(headers, name.lower())
+    for lower, name in _STORED:
+        value = _sendable(headers, lower)
         if value:
             stored.append((name, value))
+    if not headers.amz_names:
+        return Attributes(tuple(stored))
     storage_class = headers.get("x-amz-storage-class") or DEFAULT_STORAGE_CLASS
     if storage_class not in STORAGE_CLASSES:
         raise InvalidStorageClass(StorageClassRequested=storage_class)

@@ -65,8 +65,11 @@ class Headers:
         return iter(self._items)
 
     def with_prefix(self, prefix: str) -> list[tuple[str, str]]:
-        """(name without the prefix, value) of every header that begins so, in order, values of one name joined."""
-        return [(name[len(prefix) :], value) for name, value in self.values.items() if name.startswith(prefix)]
+        """(name without the prefix, value) of every header that begins so, in order, values of one name joined.
+
+        `prefix` begins with "x-amz-".
+        """
+        return [(name[len(prefix) :], self.values[name]) for name in self.amz_names if name.startswith(prefix)]
 
     def added(self, items: Iterable[tuple[str, str]]) -> Headers:
         """A copy with those of `items` whose name is not here yet."""

@@ -264,7 +264,7 @@ def completes_are_not_fenced() -> None:
     publish = SqliteStore.publish
 
     def publish_beside(self: Any, new: Any, condition: Any, op_id: str) -> Any:
-        return publish(self, replace(new, completes=None), condition, op_id)
+        return publish(self, new._replace(completes=None), condition, op_id)
 
     _put(SqliteStore, publish=publish_beside)
 

@@ -1,4 +1,4 @@
-"""Rows to values and back. Texts that say the same thing again and again are decoded once."""
+"""Rows to values and back. What is said in the same words again and again is put into them, or taken out, once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from app.domain.types import (
 from app.metadata.sql.mutation import Value
 from app.metadata.sql.schema import HIDDEN, LISTED
 
-DECODED_MAX = 512  # distinct texts of each kind that stay decoded
+DECODED_MAX = 512  # distinct texts of each kind that stay decoded, and values that stay encoded
 
 BUCKET_COLUMNS = (
     "bucket.id, bucket.name, bucket.owner_id, bucket.region, bucket.created_ms, bucket.versioning, bucket.generation"
@@ -119,6 +119,7 @@ def part(row: Row) -> Part:
 # -- values to columns -------------------------------------------------------------------------------------------
 
 
+@lru_cache(DECODED_MAX)
 def dump_attributes(attributes: Attributes) -> str | None:
     """[headers, user metadata, storage class, website redirect] as JSON; None for what nobody set."""
     if attributes == _PLAIN:
@@ -154,8 +155,7 @@ _PLAIN = Attributes()
 _NOTHING = Content()
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @lru_cache(DECODED_MAX)

@@ -267,7 +267,7 @@ class ListingContract(Contract):
         }
         checksum = Checksum("SHA256", "c3Vt-2", "COMPOSITE")
         rows = [
-            dataclasses.replace(scene.new(bucket, key), owner_id=owner_id, **more)
+            scene.new(bucket, key)._replace(owner_id=owner_id, **more)
             for key, owner_id, more in (("a", "me", {}), ("b", "you", described), ("b", "me", {"checksum": checksum}))
         ]
         for row in rows:

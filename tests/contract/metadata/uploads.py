@@ -64,7 +64,7 @@ class UploadContract(Contract):
                 scene.store.abort_upload(*place, scene.op(), scene.now_ms)
             new = scene.new(*place[:2], Content(manifest=Manifest(place[2], (PartRun(1, 1, 5),))))
             with pytest.raises(NoSuchUpload):
-                scene.store.publish(dataclasses.replace(new, completes=Completion(place[2], 0)), None, scene.op())
+                scene.store.publish(new._replace(completes=Completion(place[2], 0)), None, scene.op())
         assert scene.store.upload(bucket, "k", upload_id).state is UploadState.OPEN
 
     def test_an_upload_does_not_show_as_an_object(self, scene: Scene) -> None:
@@ -122,8 +122,8 @@ class UploadContract(Contract):
         upload_id = scene.upload(bucket, "k")
         blobs = scene.put_parts(bucket, "k", upload_id, [1, 2, 7])
         runs = (PartRun(1, 2, 5), PartRun(7, 1, 5))
-        new = dataclasses.replace(
-            scene.completing(bucket, "k", upload_id, runs), checksum=Checksum("CRC64NVME", "AAAA", "FULL_OBJECT")
+        new = scene.completing(bucket, "k", upload_id, runs)._replace(
+            checksum=Checksum("CRC64NVME", "AAAA", "FULL_OBJECT")
         )
         published = scene.store.publish(new, None, scene.op())
         row = scene.current(bucket, "k")

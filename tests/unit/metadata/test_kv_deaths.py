@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -43,7 +42,7 @@ def story(scene: Scene) -> Iterator[Action]:
     blobs = [BlobRef(f"b{number}") for number in range(9)]
 
     def new(bucket: str, key: str, content: Content) -> NewVersion:
-        return dataclasses.replace(scene.new(bucket, key, content), version_id=f"v-{bucket}-{key}")
+        return scene.new(bucket, key, content)._replace(version_id=f"v-{bucket}-{key}")
 
     published = new("one", "k", Content(blob=blobs[0]))
     replaced = new("one", "k", Content(blob=blobs[1]))

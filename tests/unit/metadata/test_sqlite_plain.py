@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -149,7 +148,7 @@ def test_what_goes_the_short_way(store: SqliteStore) -> None:
 
 def test_a_request_that_breaks_on_the_short_way_undoes_itself_and_no_neighbour(store: SqliteStore) -> None:
     """It has dropped the row that it replaces when its own turns out not to be one."""
-    broken = PublishRequest(replace(new_version("a", b"new"), size_bytes=1 << 70), None, "op")
+    broken = PublishRequest(new_version("a", b"new")._replace(size_bytes=1 << 70), None, "op")
     with running_writer(store.path) as writer:
         writer.submit(plain("a", b"old"))
         answers = as_one_group(store.path, writer, [plain("b"), broken, removal("b"), plain("c")])
