@@ -59,6 +59,13 @@ class Wire:
 
         Waits for the network. An error is final: it comes again. Raises: RequestTimeout, IncompleteBody, BadRequest.
         """
+        if self._is_plain and not (self.awaits_continue or self._failure):
+            wanted = min(max_bytes, self._rest)
+            if not wanted or self._transport.buffered:
+                # The end, or what came with the head: nothing that could fail.
+                received = self._transport.take(wanted)
+                self._rest -= len(received)
+                return received
         with self._failing():
             if self.awaits_continue:
                 self._send_continue()

@@ -24,7 +24,16 @@ class Source:
 
     def __init__(self, transport: Transport, limits: WireLimits) -> None:
         self.transport = transport
-        self.pace = Pace(limits.body_stall_ms, limits.body_window_ms, limits.body_rate_min_bytes_per_s)
+        self._limits = limits
+        self._pace: Pace | None = None
+
+    @property
+    def pace(self) -> Pace:
+        """Made when somebody waits: most bodies come with their head."""
+        if self._pace is None:
+            limits = self._limits
+            self._pace = Pace(limits.body_stall_ms, limits.body_window_ms, limits.body_rate_min_bytes_per_s)
+        return self._pace
 
     def receive(self, max_bytes: int) -> bytes:
         """Never b"". Raises: IncompleteBody, TooSlow, Disconnected."""

@@ -102,7 +102,7 @@ class Connection:
 
     def _on_readable(self) -> None:
         if self.idle_since is None:
-            self._watcher.stop()  # the request under way reads for itself
+            self._watcher.stop()  # the request under way reads for itself, and its end starts the watcher again
             return
         try:
             received = self._receive(HEAD_RECEIVE_BYTES)
@@ -120,8 +120,6 @@ class Connection:
         """Serve what is buffered."""
         self.idle_since = None
         self._service.runners.run(self._serve)
-        if self.idle_since is None and self._watcher is not None:
-            self._watcher.stop()  # it waits for something; its own end starts the watcher again
 
     def _await_next(self) -> None:
         """Be idle until something comes. What is here already is served in the next turn: the others wait too."""
