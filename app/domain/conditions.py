@@ -41,6 +41,19 @@ def evaluate_read(get: GetHeader, etag: str, modified_ms: int) -> None:
         raise NotModified(headers=(("ETag", f'"{etag}"'), ("Last-Modified", http_date(modified_ms))))
 
 
+def range_holds(if_range: str | None, etag: str, modified_ms: int) -> bool:
+    """Whether a range may be sent: where If-Range names this object, or is not there. Else the whole object is the answer.
+
+    A weak ETag and a date that cannot be read name none (RFC 9110 section 13.1.5).
+    """
+    if if_range is None:
+        return True
+    value = if_range.strip()
+    if value[:1] == '"':
+        return value == f'"{etag}"'
+    return parse_date(value) == modified_ms // 1000
+
+
 def evaluate_copy_source(get: GetHeader, etag: str, modified_ms: int) -> None:
     """The x-amz-copy-source-if-* headers, against the source. Raises: PreconditionFailed for every one of them."""
     prefix = "x-amz-copy-source-"

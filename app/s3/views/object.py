@@ -142,6 +142,10 @@ def _select(request: S3Request, version: Version) -> _Selection:
         if range_header is not None:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
         return _select_part(request, version, part_number(number), described, wants_checksum)
+    if range_header is not None and not conditions.range_holds(
+        headers.get("if-range"), version.etag, version.modified_ms
+    ):
+        range_header = None
     span = None if range_header is None else ranges.parse_range(range_header, version.size_bytes)
     if span is None:
         checksum = version.checksum if wants_checksum else None

@@ -6,7 +6,14 @@ import time
 
 import pytest
 
-from app.domain.conditions import delete_condition, evaluate_copy_source, evaluate_read, parse_etags, write_condition
+from app.domain.conditions import (
+    delete_condition,
+    evaluate_copy_source,
+    evaluate_read,
+    parse_etags,
+    range_holds,
+    write_condition,
+)
 from app.domain.dates import http_date
 from app.domain.errors import InvalidArgument, NotModified, PreconditionFailed, S3NotImplemented
 from app.domain.types import Condition
@@ -65,6 +72,17 @@ def test_if_none_match_says_not_modified_by_weak_comparison(value: str) -> None:
 @pytest.mark.parametrize("value", ["other", '"a","b"', ""])
 def test_if_none_match_sends_another_object(value: str) -> None:
     assert read(if_none_match=value) == ""
+
+
+@pytest.mark.parametrize(
+    ("if_range", "holds"),
+    [
+        (None, True), (f'"{ETAG}"', True), (f' "{ETAG}" ', True), (AT, True), ('"another"', False), (f'W/"{ETAG}"', False),
+        (BEFORE, False), (AFTER, False), (ETAG, False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_range_holds_for_the_object_that_if_range_names(if_range: str | None, holds: bool) -> None:
+    assert range_holds(if_range, ETAG, MODIFIED_MS) is holds
 
 
 def test_dates_compare_at_one_second() -> None:
