@@ -15,12 +15,13 @@ from app.settings import ConfigError, Given, read_secret, unknown
 if TYPE_CHECKING:
     from app.config import Config
 
-USERS_MAX = 1_000
+USERS_MAX = 10_000
 CREDENTIAL_CHARS_MAX = 128
 ROOT_NAME = "root"
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOSTNAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _USER_ID = re.compile(r"[0-9a-f]{64}")
 _USER_KEYS = ("name", "id", "access_key", "secret_key", "secret_key_file")
 
@@ -131,7 +132,7 @@ def _user_text(place: str, value: object) -> str:
     """Text as it was written. A number is refused: YAML may have dropped its sign or leading zeros."""
     if not isinstance(value, str):
         raise ValueError(f"{place}: expected text; put it in quotes")
-    if any(ord(char) < 32 or ord(char) == 127 for char in value):
+    if _CONTROL.search(value):
         raise ValueError(f"{place}: expected text without control characters")
     return value
 

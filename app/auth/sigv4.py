@@ -45,7 +45,7 @@ from app.domain.errors import (
 )
 from app.domain.types import ANONYMOUS, Principal
 
-SIGNING_KEYS_MAX = 1024
+SIGNING_KEYS_MAX = 16_384  # more than there can be users; some 400 bytes each
 
 
 class Authenticated(NamedTuple):

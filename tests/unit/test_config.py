@@ -279,6 +279,15 @@ def test_users_come_from_yaml_json_and_secret_files(tmp_path: Path) -> None:
     assert load_config({"auth.users": json.dumps([ANN | {"id": "0" * 64}])}, {}).auth.users[0].id == "0" * 64
 
 
+def test_ten_thousand_users_are_taken_and_not_one_more(tmp_path: Path) -> None:
+    lines = [f'    - {{name: "{n}", access_key: "key-{n}", secret_key: "secret-{n}"}}' for n in range(10_001)]
+    head = "auth:\n  users:\n"
+    users = load_config({}, {}, file_with(tmp_path, head + "\n".join(lines[:-1]))).auth.users
+    assert users[-1] == User("9999", canonical_id("9999"), "key-9999", "secret-9999")
+    with pytest.raises(ConfigError, match="at most 10000 users"):
+        load_config({}, {}, file_with(tmp_path, head + "\n".join(lines)))
+
+
 @pytest.mark.parametrize(
     ("users", "says"),
     [

@@ -176,19 +176,27 @@ def _look_up(
     row = _look_up_row(connection, bucket, key, version_id, inline)
     kept = reader.kept(row[0], row[1])
     if kept is None:
-        # A bucket not seen since it last changed: once more, with its documents from the same snapshot.
-        connection.execute("BEGIN")
-        try:
-            row = _look_up_row(connection, bucket, key, version_id, inline)
-            kept = _read_bucket(connection, bucket)
-        finally:
-            connection.execute("COMMIT")
+        # A bucket not seen since it last changed. Of the same generation it is what it was in the row's snapshot.
+        kept = _read_bucket(connection, bucket)
+        if (kept.id, kept.generation) != (row[0], row[1]):
+            row, kept = _look_up_both(connection, bucket, key, version_id, inline)
         reader.keep(kept)
     version: Version | None = None
     if row[2] is not None:
         bytes_ = row[2 + VERSION_WIDTH] if inline else None
         version = rows.version(bucket, key, row[2 : 2 + VERSION_WIDTH], bytes_)
     return Lookup(kept, version)
+
+
+def _look_up_both(
+    connection: apsw.Connection, bucket: str, key: str, version_id: str | None, inline: bool
+) -> tuple[tuple[Any, ...], Bucket]:
+    """The row and the bucket from one snapshot: somebody changes the bucket just now."""
+    connection.execute("BEGIN")
+    try:
+        return _look_up_row(connection, bucket, key, version_id, inline), _read_bucket(connection, bucket)
+    finally:
+        connection.execute("COMMIT")
 
 
 def _look_up_row(
