@@ -58,6 +58,10 @@ bench: $(VENV)/.dev ## Measure the server with a few sizes and operations
 compare: $(VENV)/.dev ## Measure the server and its peers in turn: MINIO_BIN, GARAGE_BIN, or any URL
 	@exec $(BIN)/python -m loadtests.compare $(ARGS)
 
+.PHONY: growth
+growth: $(VENV)/.dev ## Measure how cost grows with keys, buckets, users and clients
+	@exec $(BIN)/python -m loadtests.growth $(ARGS)
+
 .PHONY: locust
 locust: $(VENV)/.dev ## Load a running server: Locust's web UI on 127.0.0.1:8089
 	@exec $(BIN)/locust -f loadtests/locustfile.py --host http://127.0.0.1:9000 --web-host 127.0.0.1 --class-picker $(ARGS)
