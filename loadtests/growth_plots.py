@@ -14,6 +14,7 @@ from loadtests.plots import COLOURS
 
 WIDTH_IN, HEIGHT_IN = 8.0, 4.2
 DPI = 90
+LAST_COLOUR = "#65a30d"
 
 
 def write(growth: Growth, stem: Path) -> list[Path]:
@@ -31,7 +32,7 @@ def write(growth: Growth, stem: Path) -> list[Path]:
 
 def _costs(growth: Growth, axis: str) -> Figure:
     figure, axes = _empty(f"Processor time of the server for one operation, µs, by {AXES[axis]}")
-    for colour, question in zip(COLOURS, growth.questions(axis), strict=False):
+    for colour, question in zip((*COLOURS, LAST_COLOUR), growth.questions(axis), strict=False):
         curve = [each for each in growth.curve(axis, question) if each.cpu_us]
         axes.plot([each.at for each in curve], [each.cpu_us for each in curve], "o-", color=colour, label=question)
     _finish(axes)
