@@ -13,6 +13,7 @@ from app.domain.errors import MalformedXML, MaxMessageLengthExceeded
 
 DEPTH_MAX = 16
 ELEMENTS_MAX = 2_000  # of a document that is no long list
+CHILDREN_MAX = 10_100  # of one element; the longest list is of 10,000 parts, and something may stand beside it
 TEXT_MAX = 65_536  # characters in one element; the longest that means anything is a key of 1,024 bytes
 _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
@@ -112,6 +113,8 @@ class _Builder:
         if self._open:
             parent = self._open[-1]
             parent.text = ""  # blanks between children would pile up
+            if len(parent.children) >= CHILDREN_MAX:
+                raise MalformedXML
             parent.add(element)
         else:
             self.root = element

@@ -26,7 +26,7 @@ from app.domain.errors import (
 )
 from app.domain.types import Versioning
 from app.s3 import xml
-from app.s3.xml import BucketConfiguration, CompletePart, DeleteItem
+from app.s3.xml import BucketConfiguration, CompletePart, DeleteItem, tree
 
 NS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -275,6 +275,18 @@ def test_parts_come_with_etags_and_checksums_in_the_clients_order() -> None:
         CompletePart(1, "def"),
         CompletePart(10_000, "ghi", (("CRC64NVME", "x"), ("SHA256", "y"))),
     )
+
+
+def test_an_element_has_no_more_children_than_the_longest_list() -> None:
+    """However many elements all parts together may have."""
+    begun = time.process_time()
+    with pytest.raises(MalformedXML):
+        complete("<a/>" * 62_000)
+    few = b"<a/>" * tree.CHILDREN_MAX
+    assert len(tree.parse(b"<a>" + few + b"</a>", "a", 1 << 20, 1 << 20).children) == tree.CHILDREN_MAX
+    with pytest.raises(MalformedXML):
+        tree.parse(b"<a>" + few + b"<a/></a>", "a", 1 << 20, 1 << 20)
+    assert time.process_time() - begun < 0.2
 
 
 def test_a_complete_has_one_to_ten_thousand_parts() -> None:
