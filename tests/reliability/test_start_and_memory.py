@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -25,17 +28,19 @@ BODY = b"a small object"
 CLIENTS = 16
 ROUNDS = 40  # each client's
 LARGE_BYTES = 32 * MIB
+LIBRARIES = "import apsw, flask, gevent, gunicorn, lxml.etree, prometheus_client, yaml"
+LIBRARIES_MAX_S = 0.25
 
 
 def test_a_server_with_nothing_in_it_answers_within_a_second(start_server: StartServer) -> None:
-    assert quickest_start(start_server(workers=2)) < START_MAX_S
+    assert quickest_start(start_server(workers=2)) < start_max_s()
 
 
 def test_a_server_with_ten_thousand_objects_answers_within_a_second_of_a_kill(start_server: StartServer) -> None:
     server = start_server(workers=2)  # its first start lays the store out
     server.kill9()
     fill(server.data_dir / "metadata.db", OBJECTS)
-    assert quickest_start(server) < START_MAX_S
+    assert quickest_start(server) < start_max_s()
     with Caller(server) as caller:
         assert caller.call("GET", f"/bucket/{name(OBJECTS - 1)}").body == BODY
 
@@ -86,6 +91,16 @@ def burden(server: RunningServer, number: int) -> None:
                 assert caller.call("DELETE", path).status == 204
         assert caller.call("PUT", f"/bucket/{number}/large", bytes(LARGE_BYTES)).status == 200
         assert len(caller.call("GET", f"/bucket/{number}/large").body) == LARGE_BYTES
+
+
+def start_max_s() -> float:
+    """A second, on a machine that imports the libraries in a quarter of one; in proportion on a slower one."""
+    seconds = []
+    for _ in range(STARTS):
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-c", LIBRARIES], check=True)
+        seconds.append(time.monotonic() - begun)
+    return START_MAX_S * max(1.0, min(seconds) / LIBRARIES_MAX_S)
 
 
 def quickest_start(server: RunningServer) -> float:

@@ -293,9 +293,12 @@ def test_a_complete_has_one_to_ten_thousand_parts() -> None:
     """S-04"""
     checksum = f"<ChecksumSHA512>{'A' * 86}==</ChecksumSHA512>"
     part = f'<Part>\n  <PartNumber>1</PartNumber>\n  <ETag>"{"a" * 32}"</ETag>\n  {checksum}\n</Part>\n'
+    gc.freeze()  # the test run's objects are not to be counted in
     started = time.process_time()
     assert len(complete(part * 10_000)) == 10_000
-    assert time.process_time() - started < 0.5
+    cost_s = time.process_time() - started
+    gc.unfreeze()
+    assert cost_s < 0.5
     for count in (0, 10_001):
         with pytest.raises(MalformedXML):
             complete(part * count)
