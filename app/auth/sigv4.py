@@ -154,9 +154,7 @@ class Authenticator:
             return None
         _check_signed(headers, claim.signed)
         _check_token(headers, ())
-        path = canonical_path(raw_path)
-        request = canonical_request(method, path, claim.query, headers, claim.signed, claim.payload_hash)
-        text = string_to_sign(claim.timestamp, claim.scope.text, request)
+        _, text = _signed_texts(method, canonical_path(raw_path), headers, claim)
         return Proof(claim, text, mode, since_s, until_s, authorization is None)
 
     def verify(self, proof: Proof) -> Authenticated | None:
@@ -164,14 +162,8 @@ class Authenticator:
         claim, text, mode, since_s, until_s, is_presigned = proof
         if not since_s <= self._now_s() <= until_s:
             return None
-        scope = claim.scope
-        credential = self._find_credential(scope.access_key)
-        if credential is None:
-            return None
-        key = self._signing_key(
-            credential.access_key, credential.generation, credential.secret_key, scope.date, scope.region
-        )
-        if not _is_signature(key, text, claim):
+        credential = self._find_credential(claim.scope.access_key)
+        if credential is None or not _is_signature(self._key_of(credential, claim), text, claim):
             return None
         return Authenticated(credential.principal, mode, None, is_presigned)
 
@@ -180,19 +172,29 @@ class Authenticator:
         scope = claim.scope
         credential = self._find_credential(scope.access_key)
         checked = credential or self._nobody
-        key = self._signing_key(checked.access_key, checked.generation, checked.secret_key, scope.date, scope.region)
-        query = claim.query
-        request = canonical_request(method, path, query, headers, claim.signed, claim.payload_hash)
-        text = string_to_sign(claim.timestamp, scope.text, request)
+        key = self._key_of(checked, claim)
+        request, text = _signed_texts(method, path, headers, claim)
         is_signed = _is_signature(key, text, claim)
         for host in () if is_signed else self._signing_hosts:
             # Only the name may differ that a proxy changed; everything else was signed as it came.
-            other = canonical_request(method, path, query, {**headers, "host": host}, claim.signed, claim.payload_hash)
-            is_signed = is_signed or _is_signature(key, string_to_sign(claim.timestamp, scope.text, other), claim)
+            _, other = _signed_texts(method, path, {**headers, "host": host}, claim)
+            is_signed = is_signed or _is_signature(key, other, claim)
         if is_signed and credential is not None:
             return credential, key
         mismatch = _mismatch(claim, request, text)
         raise mismatch if credential is not None else InvalidAccessKeyId(AWSAccessKeyId=scope.access_key)
+
+    def _key_of(self, credential: Credential, claim: Claim) -> bytes:
+        scope = claim.scope
+        return self._signing_key(
+            credential.access_key, credential.generation, credential.secret_key, scope.date, scope.region
+        )
+
+
+def _signed_texts(method: str, path: str, headers: Mapping[str, str], claim: Claim) -> tuple[bytes, bytes]:
+    """The canonical request, and the string to sign."""
+    request = canonical_request(method, path, claim.query, headers, claim.signed, claim.payload_hash)
+    return request, string_to_sign(claim.timestamp, claim.scope.text, request)
 
 
 def _derive(_access_key: str, _generation: int, secret_key: str, date: str, region: str) -> bytes:
