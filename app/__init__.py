@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from app.observe.metrics import Metrics, NoMetrics
     from app.s3.adapter import S3Flask
     from app.s3.front import Front
-    from app.s3.pipeline import Outcome, Pipeline, Recorder
+    from app.s3.outcome import Outcome, Recorder
+    from app.s3.pipeline import Pipeline
     from app.s3.short_way import ShortWay
 
 DEFAULT_REGION = "us-east-1"

@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from app.domain.errors import InvalidURI
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "s3"
@@ -34,6 +38,10 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 _PART_ENCODING = tuple(chr(octet) if chr(octet) in _UNRESERVED else f"%{octet:02X}" for octet in range(256))
 _PATH_ENCODING = tuple("/" if octet == 0x2F else _PART_ENCODING[octet] for octet in range(256))
+
+
+_BLOCK_BYTES = 64  # of SHA-256: what an HMAC pads its key to
+_INNER, _OUTER = (bytes(octet ^ mask for octet in range(256)) for mask in (0x36, 0x5C))
 
 
 def canonical_path(raw_path: str) -> str:
@@ -122,15 +130,21 @@ def signing_key(secret_key: str, date: str, region: str, service: str = SERVICE)
 
 def sign(key: bytes, text: bytes) -> str:
     """Lower-case hexadecimal. `key` is one of `signing_key`."""
-    signature = _keyed(key).copy()
-    signature.update(text)
-    return signature.hexdigest()
+    copy_inner, copy_outer = _keyed(key)
+    inner, outer = copy_inner(), copy_outer()
+    inner.update(text)
+    outer.update(inner.digest())
+    return outer.hexdigest()
 
 
 @lru_cache(maxsize=1024)
-def _keyed(key: bytes) -> hmac.HMAC:
-    """An HMAC that has taken its key in, which is half the work of a short text."""
-    return hmac.new(key, digestmod="sha256")
+def _keyed(key: bytes) -> tuple[Callable[[], Hash], Callable[[], Hash]]:
+    """The two hashes of an HMAC (RFC 2104) that have taken the key in, which is half the work of a short text.
+
+    `hmac.new` gives the same, and its copies cost three times as much.
+    """
+    block = key.ljust(_BLOCK_BYTES, b"\0")
+    return hashlib.sha256(block.translate(_INNER)).copy, hashlib.sha256(block.translate(_OUTER)).copy
 
 
 def _canonical_part(raw: str) -> str:

@@ -7,6 +7,7 @@ Source: "Authenticating Requests (AWS Signature Version 4)", AWS S3 API referenc
 from __future__ import annotations
 
 import hmac
+import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -60,10 +61,10 @@ class Authenticated(NamedTuple):
 class Proof(NamedTuple):
     """What a request signed, read from its bytes once: whether the signature is right is asked again each time.
 
-    It is timely from `since_s` to `until_s`.
+    It is timely from `since_s` to `until_s`. Without a claim it signed nothing, and is anybody's.
     """
 
-    claim: Claim
+    claim: Claim | None
     text: bytes  # the string to sign
     payload: PayloadMode
     since_s: float
@@ -137,6 +138,8 @@ class Authenticator:
         Without a body, signed in the header or by a query that holds nothing else. Raises: as `authenticate`.
         """
         authorization, now_s = headers.get("authorization"), self._now_s()
+        if authorization is None and not raw_query:
+            return Proof(None, b"", _anonymous(headers).payload, -math.inf, math.inf, is_presigned=False)
         if authorization is None:
             form, signature = usual_form(raw_query, self._region)
             if form is None or form.has_token:
@@ -160,6 +163,8 @@ class Authenticator:
     def verify(self, proof: Proof) -> Authenticated | None:
         """The caller, where the credential, the time and the signature are right now; else None: `authenticate` says why."""
         claim, text, mode, since_s, until_s, is_presigned = proof
+        if claim is None:
+            return Authenticated(ANONYMOUS, mode)
         if not since_s <= self._now_s() <= until_s:
             return None
         credential = self._find_credential(claim.scope.access_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from app.auth.canonical import query_pairs
@@ -25,8 +26,10 @@ class Unchecked:
         in_query = bool(raw_query) and is_presigned(query_pairs(raw_query))
         return Authenticated(self._principal, mode, seed, in_query)
 
-    def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> None:
-        """There is nothing to prove."""
+    def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Proof | None:
+        """There is nothing to prove, but how a body is framed. Raises: as `authenticate`."""
+        _, payload, seed, in_query = self.authenticate(method, raw_path, raw_query, headers)
+        return Proof(None, b"", payload, -math.inf, math.inf, in_query) if seed is None else None
 
-    def verify(self, proof: Proof) -> None:
-        """No proofs are made."""
+    def verify(self, proof: Proof) -> Authenticated:
+        return Authenticated(self._principal, proof.payload, None, proof.is_presigned)

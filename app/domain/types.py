@@ -214,11 +214,23 @@ class Version(NamedTuple):
         return self.checksum.type if self.checksum is not None else None
 
 
-class Lookup(NamedTuple):
-    """A bucket and one of its versions as one snapshot saw them. `version` is None where the key or the id is unknown."""
+@dataclass(slots=True)
+class Lookup:
+    """A bucket and one of its versions as one snapshot saw them. `version` is None where the key or the id is unknown.
+
+    `described` is for whoever answers from it: the version's description once made, kept as long as this is.
+    """
 
     bucket: Bucket
     version: Version | None
+    described: Described | None = field(default=None, compare=False, repr=False)
+
+
+class Described(NamedTuple):
+    """The header section of an answer that shows a whole version: around the request's id, the empty line included."""
+
+    before: bytes
+    behind: bytes
 
 
 class Published(NamedTuple):

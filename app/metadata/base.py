@@ -127,6 +127,13 @@ class MetadataStore(ABC):
         With `inline`, the bytes of an inline version come in the same snapshot. Raises: NoSuchBucket.
         """
 
+    def known(self, bucket: str, key: str, *, inline: bool) -> Lookup | None:
+        """What `look_up` would find now, where that is known in this process without asking anybody; never waits.
+
+        The same object each time, for as long as nothing about it changes.
+        """
+        return None
+
     @abstractmethod
     def publish(self, new: NewVersion, condition: Condition | None, op_id: str) -> Published:
         """Make a version visible in one commit (I3): the current one becomes noncurrent, or garbage where "null" is replaced.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -29,12 +29,15 @@ from app.domain.errors import (
     S3Error,
 )
 from app.domain.names import HOST_ID, check_key, is_version_id, new_request_id
-from app.domain.types import ANONYMOUS, FileSpan, Lookup, Principal
+from app.domain.types import FileSpan, Lookup
 from app.s3 import preflight, xml
 from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
+from app.s3.outcome import Outcome, Recorder, Repeat
+from app.s3.permission import authorise
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import Needs, Router, Rule
+from app.s3.sending import describe
 from app.s3.target import parse_target
 
 _WRITE_CONDITIONS = ("If-None-Match", "If-Match", "x-amz-if-match-size", "x-amz-if-match-last-modified-time")
@@ -53,6 +56,9 @@ _OF_OBJECT_BYTES = frozenset(
     }
 )
 
+_PLAIN_READS = frozenset({"GetObject", "HeadObject"})
+_OF_SIGNATURES = frozenset({"x-amz-date", "x-amz-content-sha256"})
+
 _log = logging.getLogger("bleepstore.s3")
 
 
@@ -68,30 +74,16 @@ class Incoming(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """One parse of a request, and the rule it leads to. `proof`: of a request that came before, byte for byte."""
+    """One parse of a request, and the rule it leads to. `proof`: of a request that came before, byte for byte.
+
+    `is_plain`: nothing but the target says what is asked for, and it is a whole object.
+    """
 
     target: Target
     query: Query
     rule: Rule
     proof: Proof | None = None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What is known of a request when it ends; `record` gets it once the last byte is sent or given up."""
-
-    request_id: str
-    method: str
-    operation: str = "Unknown"
-    bucket: str = ""
-    key: str = ""
-    principal: Principal = ANONYMOUS
-    remote_address: str = ""
-    status: int = 500
-    code: str = ""
-    bytes_in: int = 0
-    bytes_out: int = 0
-    started: float = field(default_factory=time.perf_counter)
+    is_plain: bool = False
 
 
 class Authenticates(Protocol):
@@ -102,10 +94,6 @@ class Authenticates(Protocol):
     def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Proof | None: ...
 
     def verify(self, proof: Proof) -> Authenticated | None: ...
-
-
-class Recorder(Protocol):
-    def __call__(self, outcome: Outcome, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +138,35 @@ class Pipeline:
         target, headers = routed.target, incoming.headers
         try:
             proof = self._authenticator.proof(incoming.method, target.raw_path, target.raw_query, headers.values)
+            check_key(target.key or "")
         except S3Error:
             return None
-        return routed._replace(proof=proof)
+        return routed._replace(proof=proof, is_plain=proof is not None and _is_plain_read(routed.rule, headers))
+
+    def repeat(self, routed: Routed, remote_address: str) -> Repeat | None:
+        """The answer to a plain read that has been answered before, where all that it takes is in memory; never waits.
+
+        Who asks, and whether that may be, is decided as in `handle`, which is to be asked where this gives None.
+        """
+        started = time.perf_counter()
+        target, _, rule, proof, _ = routed
+        bucket, key = target.bucket or "", target.key or ""
+        looked_up = self._store.metadata.known(bucket, key, inline=rule.needs is Needs.CONTENT)
+        if looked_up is None or looked_up.described is None or looked_up.version is None or proof is None:
+            return None
+        body = looked_up.version.content.inline if rule.needs is Needs.CONTENT else b""
+        authenticated = self._authenticator.verify(proof)
+        if body is None or authenticated is None:
+            return None
+        principal = authenticated.principal
+        if self._settings.enforces_access and not access.permits(
+            principal, rule.action, looked_up.bucket, looked_up.version
+        ):
+            return None
+        outcome = Outcome(
+            new_request_id(), rule.method, rule.operation, bucket, key, principal, remote_address, 200, started=started
+        )
+        return Repeat(looked_up.described, body, outcome, self._record)
 
     def handle(self, incoming: Incoming, routed: Routed | None = None) -> tuple[S3Response, Callable[[int], None]]:
         """The answer, and what is to be called with the number of body bytes sent when sending has ended.
@@ -180,23 +194,18 @@ class Pipeline:
         headers = incoming.headers
         rule: Rule | None
         no_rule: S3Error | None = None
-        authenticated: Authenticated | None = None
         if routed is not None:
-            target, query, rule, proof = routed
-            if proof is not None:
-                authenticated = self._authenticator.verify(proof)
+            target, query, rule, proof, _ = routed
             outcome.bucket, outcome.key = target.bucket or "", target.key or ""
         else:
+            proof = None
             target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
             outcome.bucket, outcome.key = target.bucket or "", target.key or ""
             if incoming.method == "OPTIONS":
                 raise preflight.refusal(headers)
             # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
             rule, no_rule = self._match(incoming.method, target, query, headers)
-        if authenticated is None:
-            authenticated = self._authenticator.authenticate(
-                incoming.method, target.raw_path, target.raw_query, headers.values
-            )
+        authenticated = self._authenticate(incoming.method, target, headers, proof)
         outcome.principal = authenticated.principal
         if authenticated.is_presigned and query.in_headers:
             headers = headers.added(query.in_headers)
@@ -234,7 +243,27 @@ class Pipeline:
             outcome.bytes_in = request.received_bytes
         if self._store.encrypted_at_rest and rule.operation in _OF_OBJECT_BYTES:
             response.headers.append(ENCRYPTED_AT_REST)
+        if routed is not None and routed.is_plain:
+            self._keep_description(request, response)
         return response
+
+    def _keep_description(self, request: S3Request, response: S3Response) -> None:
+        """For `repeat`, where the engine keeps what it has looked up."""
+        found = request.looked_up
+        if found is None or found.described is not None:
+            return
+        if (
+            self._store.metadata.known(found.bucket.name, request.key, inline=request.rule.needs is Needs.CONTENT)
+            is found
+        ):
+            found.described = describe(response)
+
+    def _authenticate(self, method: str, target: Target, headers: Headers, proof: Proof | None) -> Authenticated:
+        """What does not hold by its proof is told why."""
+        authenticated = None if proof is None else self._authenticator.verify(proof)
+        if authenticated is None:
+            authenticated = self._authenticator.authenticate(method, target.raw_path, target.raw_query, headers.values)
+        return authenticated
 
     def _match(self, method: str, target: Target, query: Query, headers: Headers) -> tuple[Rule | None, S3Error | None]:
         try:
@@ -253,6 +282,11 @@ class Pipeline:
         resource = incoming.raw_target.partition("?")[0]
         document = xml.error(error, resource=resource, request_id=outcome.request_id, host_id=HOST_ID)
         return S3Response(error.status, [*headers, ("Content-Type", "application/xml")], document)
+
+
+def _is_plain_read(rule: Rule, headers: Headers) -> bool:
+    """Whether a request without parameters reads an object as it is, whatever else its headers say."""
+    return rule.operation in _PLAIN_READS and headers.asks_for_all and _OF_SIGNATURES.issuperset(headers.amz_names)
 
 
 def _add_context(error: S3Error, headers: Headers, outcome: Outcome) -> None:
@@ -278,66 +312,6 @@ def _look_up(request: S3Request) -> Lookup | None:
         return Lookup(lookup.bucket(request.store, target.bucket), None)
     with_bytes = needs is Needs.CONTENT
     return lookup.version(request.store, target.bucket, target.key, version_id, with_bytes=with_bytes)
-
-
-def authorise(request: S3Request) -> None:
-    """Raises: AccessDenied; NoSuchKey or NoSuchVersion instead, for callers who may know that the object is absent."""
-    expected = request.headers.get("x-amz-expected-bucket-owner")
-    looked_up = request.looked_up
-    if expected is not None and looked_up is not None and expected != looked_up.bucket.owner_id:
-        raise AccessDenied
-    if not request.enforces_access:
-        _require_version(request)
-        return
-    bucket = None if looked_up is None else looked_up.bucket
-    version = request.version
-    if version is not None and version.is_delete_marker and bucket is not None:
-        # What a marker hides is known to those who may list; the view gives the marker's own answer.
-        if access.may_list(request.principal, bucket):
-            return
-        raise AccessDenied
-    if access.permits(request.principal, request.rule.action_for(request.query), bucket, version):
-        return
-    if version is None and bucket is not None and access.may_list(request.principal, bucket):
-        _require_version(request)
-    raise AccessDenied
-
-
-def _require_version(request: S3Request) -> None:
-    if request.rule.needs not in (Needs.VERSION, Needs.CONTENT) or request.version is not None:
-        return
-    if request.version_id is not None:
-        raise NoSuchVersion(Key=request.key, VersionId=request.version_id)
-    raise NoSuchKey(Key=request.key)
-
-
-def look_up_source(request: S3Request, bucket: str, key: str, version_id: str | None) -> Lookup:
-    """The source of a copy, with its bytes where they are inline. It needs its own permission.
-
-    Raises: NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, InvalidRequest (a delete marker named by its id).
-    """
-    found = lookup.version(request.store, bucket, key, version_id, with_bytes=True)
-    expected = request.headers.get("x-amz-source-expected-bucket-owner")
-    if expected is not None and expected != found.bucket.owner_id:
-        raise AccessDenied
-    version = found.version
-    if version is None or (version.is_delete_marker and version_id is None):
-        if request.enforces_access and not access.may_list(request.principal, found.bucket):
-            raise AccessDenied
-        raise (NoSuchKey if version_id is None else NoSuchVersion)(Key=key)
-    if version.is_delete_marker:
-        raise InvalidArgument(
-            "The source of a copy request may not specifically refer to a delete marker by version id."
-        )
-    action = "s3:GetObject" if version_id is None else "s3:GetObjectVersion"
-    if request.enforces_access and not access.permits(request.principal, action, found.bucket, version):
-        raise AccessDenied
-    return found
-
-
-def may(request: S3Request, action: str) -> bool:
-    """Whether the caller may do another bucket-level action than the rule's, on the request's bucket."""
-    return not request.enforces_access or access.permits(request.principal, action, request.bucket)
 
 
 def _complete(response: S3Response, method: str, request_id: str) -> None:

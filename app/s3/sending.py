@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from app.core import content
-from app.domain.types import FileSpan
+from app.domain.names import HOST_ID
+from app.domain.types import Described, FileSpan
 from app.s3.request import S3Response
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -48,6 +49,20 @@ class SentBody:
                 content.close(self._body)
         finally:
             finish(self.sent)
+
+
+def describe(answer: S3Response) -> Described | None:
+    """The headers of an answer of 200 as bytes; None for other answers, and where a header cannot be sent as it is."""
+    if answer.status != 200 or answer.content_length is None:
+        return None
+    before = "".join([f"{name}: {value}\r\n" for name, value in answer.headers])
+    if before.count("\n") != len(answer.headers) or before.count("\r") != len(answer.headers) or "\0" in before:
+        return None
+    behind = f"\r\nx-amz-id-2: {HOST_ID}\r\nContent-Length: {answer.content_length}\r\n\r\n"
+    try:
+        return Described(f"\r\n{before}x-amz-request-id: ".encode("latin-1"), behind.encode("latin-1"))
+    except UnicodeEncodeError:
+        return None
 
 
 def start_line(answer: S3Response) -> tuple[str, list[tuple[str, str]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.s3.outcome import Repeat
 from app.s3.pipeline import Incoming, Pipeline, Routed
 from app.s3.sending import SentBody, start_line
 from app.s3.service_paths import SERVICE_PREFIX
@@ -35,6 +36,10 @@ class ShortWay:
         answer, finish = self._pipeline.handle(incoming, routed)
         start(*start_line(answer))
         return SentBody(answer, finish)
+
+    def repeat(self, routed: Routed, remote_address: str) -> Repeat | None:
+        """The answer at once, of what `remember` gave; None, with nothing done, where `answer` is to be asked."""
+        return self._pipeline.repeat(routed, remote_address) if routed.is_plain else None
 
     def remember(self, incoming: Incoming) -> Routed | None:
         """What a request means whose bytes are expected again. No verdict: all is decided anew each time."""

@@ -13,6 +13,7 @@ from app.server.congestion import is_paced, send_freely_within_machine
 from app.server.connection import READABLE, Connection
 from app.server.environ import base_environ
 from app.server.limits import WireLimits
+from app.server.secure import SecureConnection
 from app.server.service import Service
 
 FULL_PAUSE_S = 0.1  # a full worker looks again after so long
@@ -94,7 +95,8 @@ class Acceptor:
             return error.errno == errno.ECONNABORTED
         if self._is_paced:
             send_freely_within_machine(sock, address)
-        Connection(sock, address, self._base_environ, self._service).start()
+        kind = Connection if self._service.tls is None else SecureConnection
+        kind(sock, address, self._base_environ, self._service).start()
         return True
 
 

@@ -4,21 +4,18 @@ Between requests nobody waits here: the loop calls `_on_readable` when bytes com
 request at once in a runner. Ordinary code from there on, which may wait; most requests do not, and are answered before the
 callback returns. Requests of one connection are answered in order, one in each turn of the loop.
 
-Over TLS a runner stays with the connection: what the kernel has to read says little about what TLS has.
-
 Nothing here knows S3; what is refused here is refused in S3's words (app.server.refusals).
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import monotonic
 from typing import Any
 
-from gevent.socket import MSG_PEEK
-from greenlet import getcurrent, greenlet
-
-from app.domain.errors import BadRequest, InternalError, RequestTimeout, S3Error
+from app.domain.errors import InternalError, RequestTimeout, S3Error
+from app.s3.outcome import Repeat
 from app.s3.pipeline import Incoming, Routed
 from app.server.body import NO_BODY, NoBody, Wire
 from app.server.environ import make_environ
@@ -26,15 +23,13 @@ from app.server.head import HeadReader, RequestHead, check_arriving, refused_req
 from app.server.pace import TooSlow
 from app.server.receiver import HEAD_RECEIVE_BYTES, Disconnected, TimedOut
 from app.server.refusals import render_refusal
-from app.server.response import Response
+from app.server.response import Response, repeated
 from app.server.service import Service
 from app.server.transport import Transport
 
 HOT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 READING_METHODS = frozenset({"GET", "HEAD"})
 READABLE = 1  # of gevent's watchers
-
-_TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS client's first record
 
 _log = logging.getLogger("bleepstore.server")
 
@@ -53,7 +48,6 @@ class Connection:
         "_service",
         "_sock",
         "_transport",
-        "_waiting",
         "_watcher",
         "idle_since",
         "requests_served",
@@ -68,35 +62,23 @@ class Connection:
         self._transport = Transport(sock, service.turns, is_secure=False)
         self._heads = HeadReader(service.limits)
         self._watcher: Any = None
-        self._waiting: greenlet | None = None  # over TLS: the runner, while it waits for a request to begin
         self.idle_since: float | None = monotonic()
         self.requests_served = 0
 
     def start(self) -> None:
         """In a callback of the loop."""
-        service = self._service
-        service.enter(self)
-        if service.tls is not None:
-            service.runners.run(self._serve_tls)
-            return
-        self._watcher = service.loop.io(self._sock.fileno(), READABLE)
+        self._service.enter(self)
+        self._watcher = self._service.loop.io(self._sock.fileno(), READABLE)
         self._watcher.start(self._on_readable)
 
     def give_up(self) -> None:
         """End an idle connection from outside, unless a request has just come, which is then served."""
-        if self.idle_since is None or self._transport.buffered or self._transport.has_arrived():
-            return
-        if self._waiting is not None:
-            self.idle_since = None  # nobody gives it up twice
-            self._service.loop.run_callback(self._interrupt)
-        elif self._watcher is not None:
-            self._end()
+        if self.idle_since is not None and not self._transport.buffered and not self._transport.has_arrived():
+            self._leave_idle()
 
-    def _interrupt(self) -> None:
-        """End the wait of a runner, if it is waiting still: one whose time was over meanwhile may serve somebody else."""
-        runner, self._waiting = self._waiting, None
-        if runner is not None:
-            runner.throw(Disconnected())
+    def _leave_idle(self) -> None:
+        if self._watcher is not None:
+            self._end()
 
     # -- in the loop's callbacks ---------------------------------------------------------------------------------
 
@@ -113,8 +95,38 @@ class Connection:
         if not received:
             self._end()
             return
-        self._transport.put(received)
-        self._begin()
+        if not self._repeat(received):
+            self._transport.put(received)
+            self._begin()
+
+    def _repeat(self, received: bytes) -> bool:
+        """Answer a head that has come alone, has come before, and asks for what is in memory; else do nothing."""
+        service = self._service
+        remembered = service.remembered.find(received[:-4])
+        if remembered is None or not remembered.may_repeat or service.short_way is None:
+            return False
+        if received[-4:] != b"\r\n\r\n" or self._transport.buffered or service.is_stopping:
+            return False
+        answer = service.short_way.repeat(remembered.routed, self._peer[0])
+        if answer is None:
+            return False
+        self.requests_served += 1
+        service.requests_served += 1
+        data = repeated(answer)
+        try:
+            sent = self._transport.send_now(data)
+        except Disconnected as error:
+            answer.finish(0)
+            self._note_lost(error)
+            self._end()
+            return True
+        if sent == len(data):
+            answer.finish(len(answer.body))
+            self.idle_since = monotonic()
+        else:
+            self.idle_since = None
+            service.runners.run(partial(self._send_rest, answer, data, sent))
+        return True
 
     def _begin(self) -> None:
         """Serve what is buffered."""
@@ -158,19 +170,23 @@ class Connection:
             else:
                 self._end()
 
-    def _serve_tls(self) -> None:
+    def _note_lost(self, error: Exception) -> None:
+        _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
+
+    def _send_rest(self, answer: Repeat, data: bytes, sent: int) -> None:
+        """Of an answer that the kernel did not take as a whole."""
+        keeps = False
         try:
-            self._begin_tls()
-            while self._serve_one():
-                if self._transport.buffered or self._transport.has_arrived():
-                    self._service.turns.wait_for_next()  # a client as fast as we are would keep the hub to itself
+            self._transport.send(memoryview(data)[sent:], self._service.limits.send_pace())
+            sent, keeps = len(data), not self._service.is_stopping
         except (Disconnected, TooSlow) as error:
             self._note_lost(error)
         finally:
-            self._end()
-
-    def _note_lost(self, error: Exception) -> None:
-        _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
+            answer.finish(max(0, sent - (len(data) - len(answer.body))))
+            if keeps:
+                self._await_next()
+            else:
+                self._end()
 
     # -- one request ---------------------------------------------------------------------------------------------
 
@@ -256,20 +272,8 @@ class Connection:
                 return None
 
     def _await_request(self) -> bool:
-        """Over TLS: be idle until something comes; False when nothing does."""
-        service = self._service
-        limits = service.limits
-        if self.requests_served and service.is_stopping and not self._transport.has_arrived():
-            return False
-        timeout_ms = limits.idle_timeout_ms if self.requests_served else limits.head_timeout_ms
-        self.idle_since = monotonic()
-        self._waiting = getcurrent()
-        try:
-            return self._transport.fill(timeout_ms / 1_000)
-        except TimedOut:
-            return False
-        finally:
-            self.idle_since = self._waiting = None
+        """Whether something came. Here a request is begun because something has, see `_on_readable`."""
+        return False
 
     def _fill_before(self, deadline: float) -> bool:
         """More of the head; False when the client left. Raises: RequestTimeout where it began one."""
@@ -298,36 +302,3 @@ class Connection:
     def _linger(self) -> None:
         limits = self._service.limits
         self._transport.linger(limits.linger_timeout_ms / 1_000, limits.linger_max_bytes)
-
-    # -- TLS -----------------------------------------------------------------------------------------------------
-
-    def _begin_tls(self) -> None:
-        """Shake hands, within a request head's time. Who speaks plain HTTP is told so. Raises: Disconnected."""
-        context = self._service.tls
-        assert context is not None
-        timeout_s = self._service.limits.head_timeout_ms / 1_000
-        if not self._speaks_tls(timeout_s):
-            return
-        try:
-            secure = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
-            self._transport = Transport(secure, self._service.turns, is_secure=True)
-            secure.settimeout(timeout_s)
-            secure.do_handshake()
-        except OSError as error:  # SSLError and TimeoutError are OSErrors
-            raise Disconnected from error
-
-    def _speaks_tls(self, timeout_s: float) -> bool:
-        self._sock.settimeout(timeout_s)
-        self._waiting = getcurrent()
-        try:
-            first = self._sock.recv(1, MSG_PEEK)
-        except OSError as error:
-            raise Disconnected from error
-        finally:
-            self.idle_since = self._waiting = None
-        if first == _TLS_HANDSHAKE:
-            return True
-        if first:
-            self._refuse(BadRequest("This port speaks HTTPS."), "", "/")
-            self._linger()
-        raise Disconnected

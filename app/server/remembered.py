@@ -21,10 +21,11 @@ REPLACED_OF = 8  # when all places are taken, one of so many gets one: a walk ov
 
 
 class Remembered(NamedTuple):
-    """`routed`: where the request leads, and what it signed."""
+    """`routed`: where the request leads, and what it signed. `may_repeat`: its answer may be one that was made before."""
 
     head: RequestHead
     routed: Routed
+    may_repeat: bool
 
 
 class RememberedHeads:
@@ -52,4 +53,5 @@ class RememberedHeads:
             del kept[next(iter(kept))]
         routed = remember(incoming) if len(block) <= BLOCK_MAX_BYTES else None
         if routed is not None:
-            kept[block] = Remembered(head, routed)
+            may_repeat = routed.is_plain and head.keeps_alive and head.minor_version == 1
+            kept[block] = Remembered(head, routed, may_repeat)

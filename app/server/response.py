@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from app.domain.types import FileSpan
+from app.s3.outcome import Repeat
 from app.s3.sending import SentBody
 from app.server.body import NoBody, Wire
 from app.server.head import RequestHead
@@ -302,6 +303,17 @@ class _DateCache:
 
 
 http_date = _DateCache()
+
+
+def repeated(answer: Repeat) -> bytes:
+    """All bytes of an answer that has been made before, to a client of HTTP/1.1 that stays."""
+    before, behind = answer.described
+    return b"".join((_opening_bytes(int(time())), before, answer.outcome.request_id.encode(), behind, answer.body))
+
+
+@lru_cache(maxsize=2)
+def _opening_bytes(second: int) -> bytes:
+    return _opening("200 OK", second).encode("latin-1")
 
 
 @lru_cache(maxsize=32)

@@ -25,7 +25,7 @@ from app.domain.names import canonical_id
 from app.domain.types import Principal
 from app.metadata.sql.slots import Slots
 from app.metadata.sql.sqlite import SqliteStore
-from app.s3 import body, pipeline, target, xml
+from app.s3 import body, permission, pipeline, target, xml
 from app.s3.request import Query, Target
 from app.s3.views import common, copy, listing
 from app.s3.xml import read, tree
@@ -78,7 +78,7 @@ def unsigned_headers_count() -> None:
 
 def strangers_may() -> None:
     """Callers are known, and nobody asks what they may do."""
-    _put(pipeline, authorise=pipeline._require_version)
+    _put(pipeline, authorise=permission._require_version)
 
 
 def bucket_owners_may_all() -> None:

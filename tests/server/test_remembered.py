@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import re
+import socket
+import struct
 import time
-from pathlib import Path
+import urllib.request
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,7 +21,7 @@ from tests.servers import RunningServer
 from tests.signing import Draft, Keys, anonymous, presign, sign
 
 BUCKET = "again"
-TIMES = 4  # the first is new, the second is kept, the others are remembered
+TIMES = 6  # the first is new, the second is kept, the third describes the object, and the others repeat it
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,11 @@ def ask(server: RunningServer, request: bytes, method: str = "GET") -> list[Answ
         return answers
 
 
+def _without_what_changes(answer: Answer) -> list[tuple[str, str]]:
+    """The headers in order; of the time and the request's id only where they stand."""
+    return [(name, "" if name in ("date", "x-amz-request-id") else value) for name, value in answer.headers]
+
+
 @pytest.mark.parametrize("signer", [sign, presign])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_each_answer_is_of_the_object_as_it_is_then(again: RunningServer, signer: Any, method: str) -> None:
@@ -53,6 +63,7 @@ def test_each_answer_is_of_the_object_as_it_is_then(again: RunningServer, signer
         assert {answer.header("content-length") for answer in answers} == {str(len(body))}
         assert {answer.body for answer in answers} == {body if method == "GET" else b""}
         assert len({answer.header("x-amz-request-id") for answer in answers}) == TIMES
+        assert len({tuple(_without_what_changes(answer)) for answer in answers}) == 1
     client.delete_object(Bucket=BUCKET, Key="changing")
     assert [answer.status for answer in ask(again, request, method)] == [404] * TIMES
 
@@ -83,17 +94,68 @@ def test_what_is_public_no_longer_is_refused_to_strangers(again: RunningServer) 
     assert [answer.status for answer in ask(again, request)] == [403] * TIMES
 
 
-def test_every_request_is_logged(again: RunningServer, tmp_path: Path) -> None:
+def test_what_its_owner_reads_again_and_again_is_not_shown_to_others(again: RunningServer) -> None:
+    again.client().put_object(Bucket=BUCKET, Key="private", Body=b"body")
+    owners = presign(Draft("GET", f"/{BUCKET}/private"), keys(again)).wire()
+    strangers = anonymous(Draft("GET", f"/{BUCKET}/private")).wire()
+    for _ in range(2):
+        assert [answer.status for answer in ask(again, owners)] == [200] * TIMES
+        assert [answer.status for answer in ask(again, strangers)] == [403] * TIMES
+
+
+def test_every_request_is_logged_alike_and_counted(again: RunningServer) -> None:
     again.client().put_object(Bucket=BUCKET, Key="logged", Body=b"body")
+    before = _counted(again)
     ask(again, presign(Draft("GET", f"/{BUCKET}/logged"), keys(again)).wire())
     time.sleep(0.1)  # the lines of a turn leave behind its answers
     lines = [line for line in again.log().splitlines() if "key=logged" in line and "GetObject" in line]
     assert len(lines) == TIMES
+    said = {re.sub(r"^\S+|request_id=\S+|ms=\S+", "", line) for line in lines}
+    assert len(said) == 1
+    assert "bytes_out=4 " in said.pop()
+    assert _counted(again) - before == TIMES
+
+
+def _counted(server: RunningServer) -> float:
+    with urllib.request.urlopen(f"{server.endpoint}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found = re.search(r'bleepstore_s3_operations_total\{operation="GetObject",status="200"\} (\S+)', text)
+    return float(found[1]) if found else 0.0
+
+
+def test_a_client_that_reads_late_gets_every_byte(again: RunningServer) -> None:
+    """So many answers that the kernel cannot take the last ones as a whole."""
+    body = random.Random(0).randbytes(50_000)
+    again.client().put_object(Bucket=BUCKET, Key="late", Body=body)
+    request = presign(Draft("GET", f"/{BUCKET}/late"), keys(again)).wire()
+    ask(again, request)
+    with Wire(again.port, receive_buffer=4_096) as wire:
+        for _ in range(200):
+            wire.send(request)
+            time.sleep(0.001)
+        assert all(wire.answer().body == body for _ in range(200))
+    assert [answer.status for answer in ask(again, request)] == [200] * TIMES
+
+
+def test_a_client_that_leaves_before_its_answer_harms_nobody(again: RunningServer) -> None:
+    again.client().put_object(Bucket=BUCKET, Key="left", Body=b"body")
+    request = presign(Draft("GET", f"/{BUCKET}/left"), keys(again)).wire()
+    ask(again, request)
+    for _ in range(50):
+        with Wire(again.port) as wire:
+            wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.send(request)
+    assert [answer.status for answer in ask(again, request)] == [200] * TIMES
+    assert "Traceback" not in again.log()
 
 
 def test_only_so_many_heads_are_kept_and_none_that_came_once() -> None:
     heads = RememberedHeads()
-    head, incoming, routed = cast("RequestHead", None), cast("Incoming", None), cast("Routed", object())
+    head, incoming, routed = (
+        cast("RequestHead", None),
+        cast("Incoming", None),
+        cast("Routed", SimpleNamespace(is_plain=False)),
+    )
 
     def note(block: bytes) -> None:
         heads.note(block, head, incoming, lambda _: routed)

@@ -21,7 +21,8 @@ from app.auth.sigv4 import Authenticator
 from app.config import Config, Metadata, Storage
 from app.core import content
 from app.domain.digests import CHECKSUM_ALGORITHMS, checksum_of
-from app.s3.pipeline import Incoming, Outcome, Pipeline, Settings
+from app.s3.outcome import Outcome
+from app.s3.pipeline import Incoming, Pipeline, Settings
 from app.s3.request import Headers
 from app.s3.routing import Router
 from app.s3.views import BLUEPRINTS

@@ -78,6 +78,9 @@ class Reader:
             cache.keep(bucket, key, found, stamp, inline=inline)
         return found
 
+    def known(self, bucket: str, key: str, inline: bool) -> Lookup | None:
+        return None if self._cache is None else self._cache.get(bucket, key, inline=inline)
+
     def bucket(self, name: str) -> Bucket:
         """Raises: NoSuchBucket."""
         cache = self._cache

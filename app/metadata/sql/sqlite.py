@@ -191,6 +191,9 @@ class SqliteStore(Writing):
     def look_up(self, bucket: str, key: str, version_id: str | None = None, *, inline: bool = False) -> Lookup:
         return self._opened.look_up(bucket, key, version_id, inline)
 
+    def known(self, bucket: str, key: str, *, inline: bool) -> Lookup | None:
+        return None if self._reader is None else self._reader.known(bucket, key, inline)
+
     def list_buckets(self, query: BucketQuery) -> Page[Bucket]:
         return self._opened.scan(buckets.list_buckets, query)
 

@@ -12,7 +12,7 @@ from app.domain.types import Lookup, Version, Versioning
 from app.s3 import xml
 from app.s3.blueprint import S3Blueprint
 from app.s3.headers import checksum_algorithm
-from app.s3.pipeline import look_up_source
+from app.s3.permission import look_up_source
 from app.s3.request import S3Request, S3Response
 from app.s3.views.writing import new_object, version_id_header
 

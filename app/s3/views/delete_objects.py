@@ -9,7 +9,7 @@ from app.domain.types import Condition, Removed
 from app.s3 import xml
 from app.s3.blueprint import S3Blueprint
 from app.s3.body import read_all
-from app.s3.pipeline import may
+from app.s3.permission import may
 from app.s3.request import S3Request, S3Response, xml_response
 from app.s3.routing import Needs
 

@@ -7,6 +7,7 @@ import pytest
 from app.auth.canonical import joined_headers
 from app.auth.credentials import Credential
 from app.auth.sigv4 import Authenticator, Proof
+from app.auth.unchecked import Unchecked
 from tests.signing import Draft, Keys, Signed, presign, sign
 from tests.unit.auth.examples import CREDENTIAL, NOW_S, REGION
 
@@ -97,6 +98,20 @@ def test_what_is_read_anew_each_time(authenticator: Authenticator) -> None:
     for request in (
         sign(draft("/bucket/key?versionId=null"), KEYS),
         sign(streamed, KEYS),
-        Signed("GET", "/bucket/key", [], [("Host", "localhost")], b""),
     ):
         assert authenticator.proof(*read(authenticator, request)) is None
+
+
+def test_who_signs_nothing_stays_nobody(authenticator: Authenticator) -> None:
+    request = Signed("GET", "/bucket/key", [], [("Host", "localhost")], b"")
+    proof = proof_of(authenticator, request)
+    assert authenticator.verify(proof) == authenticator.authenticate(*read(authenticator, request))
+
+
+@pytest.mark.parametrize("signer", [sign, presign])
+def test_where_nothing_is_checked_a_proof_is_anybodys(authenticator: Authenticator, signer: object) -> None:
+    unchecked = Unchecked(CREDENTIAL.principal)
+    request = read(authenticator, signer(draft(), Keys("nobody", "guessed")))  # type: ignore[operator]
+    proof = unchecked.proof(*request)
+    assert proof is not None
+    assert unchecked.verify(proof) == unchecked.authenticate(*request)
