@@ -8,6 +8,8 @@ from tests.mutants.conftest import StartMutant
 from tests.reliability import races
 from tests.reliability.freshness import Freshness
 
+RUNS_MAX = 5  # on a busy machine most of one run may be lost to killed workers
+
 
 def test_a_server_that_remembers_reads_is_no_register(start_mutant: StartMutant) -> None:
     """R-21."""
@@ -40,6 +42,9 @@ def test_a_server_that_remembers_listings_shows_stale_ones(start_mutant: StartMu
 
 def test_a_cache_that_nobody_makes_stale_is_found_out(start_mutant: StartMutant) -> None:
     server = start_mutant("nobody_makes_the_caches_stale", workers=2)
-    freshness = Freshness(server, 2_000)
-    freshness.run(server.client())
-    assert [fault for fault in freshness.faults if "is none of" in fault], freshness.faults
+    for _ in range(RUNS_MAX):
+        freshness = Freshness(server, 2_000)
+        freshness.run(server.client())
+        if any("is none of" in fault for fault in freshness.faults):
+            return
+    pytest.fail(f"nothing stale in {RUNS_MAX} runs; the last: {freshness.counts} {freshness.faults}")

@@ -25,6 +25,7 @@ FLAGS = ("--server.limits.body_stall_timeout_s", "1", "--server.domain", DOMAIN)
 PIPELINED = 12
 FUZZ_SEED = 20
 AGAIN = 3  # the first is noted, the second remembered, the third found
+ONE_BY_ONE = AGAIN + 2  # and from the fourth on the answer is repeated, where a request comes alone
 
 
 class Scenes:
@@ -113,6 +114,7 @@ def test_both_ways_answer_what_comes_again_the_same(ways: Ways, group: str) -> N
     found = [
         f"{case.name}: {difference}" for case in cases if (difference := ways.streams_differ(case.steps[0] * AGAIN))
     ]
+    found += [difference for case in cases if (difference := ways.replies_differ(case, ONE_BY_ONE))]
     check(found + ways.differences_in_log() + ways.differences_in_metrics())
 
 

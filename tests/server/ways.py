@@ -86,6 +86,11 @@ class Ways:
         by_short, by_long = (normalised(stream_of(server.port, wire, self.tls)) for server in self.servers)
         return "" if by_short == by_long else f"{wire[:600]!r}\n    short: {by_short!r}\n    long:  {by_long!r}"
 
+    def replies_differ(self, case: Case, times: int) -> str:
+        """ "" where a client that sends the case's one step again after each answer hears the same."""
+        by_short, by_long = (normalised(replies(server, case, times)) for server in self.servers)
+        return "" if by_short == by_long else f"{case.name}\n    short: {by_short!r}\n    long:  {by_long!r}"
+
     def differences_in_log(self) -> list[str]:
         """Events of both logs, in order, but for what is each event's own."""
         if eventually(lambda: events(self.short) == events(self.long)):
@@ -174,6 +179,16 @@ def _answers(wire: _Recording, case: Case) -> Iterator[Answer]:
             yield wire.answer(case.method)
     except (Truncated, ConnectionError):
         return
+
+
+def replies(server: RunningServer, case: Case, times: int) -> bytes:
+    """All that comes back until an answer does not come."""
+    with _Recording(server.port) as wire, contextlib.suppress(Truncated, ConnectionError):
+        for _ in range(times):
+            wire.send(case.steps[0])
+            while wire.answer(case.method).status < 200:
+                pass
+    return wire.heard
 
 
 def _brings_another(server: RunningServer, wire: _Recording) -> bool:
