@@ -16,6 +16,7 @@ from app.server.limits import WireLimits
 from app.server.secure import SecureConnection
 from app.server.service import Service
 
+TAKEN_AT_ONCE_MAX = 16
 FULL_PAUSE_S = 0.1  # a full worker looks again after so long
 YIELD_PAUSE_S = 0.001  # a worker that holds more than another one lets that one go first …
 YIELDS_MAX = 5  # … so often; it may be stuck
@@ -62,16 +63,23 @@ class Acceptor:
         self._sock.close()
 
     def _on_readable(self) -> None:
-        """Take one connection: after each the others get their turn, its own requests and the other workers."""
-        if not self._service.make_room():
-            self._look_again(FULL_PAUSE_S)
-        elif self._yields < YIELDS_MAX and self._is_ahead is not None and self._is_ahead():
-            self._yields += 1
-            self._look_again(YIELD_PAUSE_S)
-        else:
-            self._yields = 0
-            if not self._accept_one() and self._is_exhausted:
+        """Take some connections, until others should get their turn: those that are here already, and the other workers.
+
+        A turn of a full worker takes milliseconds: many new clients would wait long for one connection in each.
+        """
+        for _ in range(TAKEN_AT_ONCE_MAX):
+            if not self._service.make_room():
                 self._look_again(FULL_PAUSE_S)
+                return
+            if self._yields < YIELDS_MAX and self._is_ahead is not None and self._is_ahead():
+                self._yields += 1
+                self._look_again(YIELD_PAUSE_S)
+                return
+            self._yields = 0
+            if not self._accept_one():
+                if self._is_exhausted:
+                    self._look_again(FULL_PAUSE_S)
+                return
 
     def _look_again(self, after_s: float) -> None:
         self._watcher.stop()

@@ -57,6 +57,15 @@ def test_a_worker_is_ahead_while_another_holds_fewer() -> None:
     assert not shares.is_ahead(first)
 
 
+def test_among_many_connections_a_few_more_are_no_lead() -> None:
+    shares = Shares()
+    first, second = shares.take([]), shares.take([0])
+    shares.note(second, 80)
+    for held, leads in ((80, False), (90, False), (91, True)):
+        shares.note(first, held)
+        assert shares.is_ahead(first) is leads
+
+
 def test_a_worker_that_has_gone_is_nobody_to_wait_for() -> None:
     shares = Shares()
     for slot in range(3):
