@@ -48,7 +48,7 @@ def recover_in_child(config: Config, server_id: str) -> bool:
     child = os.posix_spawn(
         sys.executable,
         [sys.executable, "-m", "app.server.recovery", server_id, str(os.getpid())],
-        _child_environ(),
+        _child_environ(config),
         file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
     )
     os.close(reading)
@@ -73,9 +73,12 @@ def main(server_id: str, master_pid: int) -> int:
     return 0
 
 
-def _child_environ() -> dict[str, str]:
+def _child_environ(config: Config) -> dict[str, str]:
     """Ours, with this package importable however the server was started."""
     environ = dict(os.environ)
+    if config.data_dir is not None:
+        # A migration sorts more than it may keep in memory. There is room for it here, and maybe nowhere else to write.
+        environ.setdefault("SQLITE_TMPDIR", str(config.data_dir))
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), environ.get("PYTHONPATH"))))
     return environ
 

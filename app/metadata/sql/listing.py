@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from itertools import compress, islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress, islice, repeat
 from typing import Any, Final, NamedTuple, TypeVar
 
 from app.domain.types import ListedVersion, ListQuery, Page, Upload, UploadQuery, Version, VersionQuery
@@ -25,15 +25,23 @@ BEHIND_ALL: Final = _LAST_CHARACTER * (KEY_MAX_BYTES // 4 + 1)
 _VERSION_ROW: Final = tuple(VERSION_COLUMNS.split(", "))
 _FLAT_CURRENT: Final = walks.flat_current(_VERSION_ROW)
 _FLAT_SHOWN: Final = walks.flat_current(walks.WITH_OWNER)
-_FLAT_SHOWN_BARE: Final = walks.flat_current(walks.WITHOUT_OWNER)
+_FLAT_SHOWN_BARE: Final = walks.flat_current(walks.CURRENT_SHOWN)
 _WALK_CURRENT: Final = walks.walk_current(_VERSION_ROW)
 _WALK_SHOWN: Final = walks.walk_current(walks.WITH_OWNER)
-_WALK_SHOWN_BARE: Final = walks.walk_current(walks.WITHOUT_OWNER)
+_WALK_SHOWN_BARE: Final = walks.walk_current(walks.CURRENT_SHOWN)
 _FLAT_VERSIONS: Final = walks.flat_versions(_VERSION_ROW)
 _FLAT_VERSIONS_SHOWN: Final = walks.flat_versions(walks.VERSION_SHOWN)
 _WALK_VERSIONS: Final = walks.walk_versions(_VERSION_ROW)
 _WALK_VERSIONS_SHOWN: Final = walks.walk_versions(walks.VERSION_SHOWN)
 _WALK_UPLOADS: Final = walks.walk_uploads(tuple(UPLOAD_COLUMNS.split(", ")))
+
+# What `schema.LISTED_CHECKSUM` and `schema.LISTED_CLASS` leave unsaid: algorithm and type of a checksum; a storage class.
+_KINDS: Final[dict[int | str | None, Sequence[str | None]]] = {
+    None: (None, None),
+    0: ("CRC64NVME", "FULL_OBJECT"),
+    1: ("CRC32", "FULL_OBJECT"),
+}
+_USUAL_CLASS: Final = "STANDARD"
 
 
 class CurrentRow(NamedTuple):
@@ -80,13 +88,16 @@ def successor(prefix: str) -> str | None:
 
 
 def list_current(read: Read, bucket_id: int, query: ListQuery) -> Page[Version]:
-    return _current(read, bucket_id, query, _FLAT_CURRENT, _WALK_CURRENT, _whole(query))
+    make = _whole(query)
+    return _current(
+        read, bucket_id, query, _FLAT_CURRENT, _WALK_CURRENT, lambda rows: map(make, zip(*rows, strict=False))
+    )
 
 
 def list_current_briefly(read: Read, bucket_id: int, query: ListQuery) -> Page[CurrentRow]:
     flat = _FLAT_SHOWN if query.with_owners else _FLAT_SHOWN_BARE
     walk = _WALK_SHOWN if query.with_owners else _WALK_SHOWN_BARE
-    return _current(read, bucket_id, query, flat, walk, CurrentRow._make)
+    return _current(read, bucket_id, query, flat, walk, _current_rows)
 
 
 def list_versions(read: Read, bucket_id: int, query: VersionQuery) -> Page[Version]:
@@ -115,11 +126,37 @@ def list_uploads(read: Read, bucket_id: int, query: UploadQuery) -> Page[Upload]
     return _page(found[0], query.limit, lambda row: rows.upload(query.bucket, row[1:]), lambda row: row.upload_id)
 
 
-def _current(read: Read, bucket_id: int, query: ListQuery, flat: str, walk: str, make: Callable[[Row], T]) -> Page[T]:
+def _current(
+    read: Read, bucket_id: int, query: ListQuery, flat: str, walk: str, make: Callable[[list[list[Any]]], Iterable[T]]
+) -> Page[T]:
+    """Of the arrays that a statement of `walks` gave, one entry or prefix longer than the page where there is more."""
     if query.limit < 1:
         return Page(())
     found = read(walk if query.delimiter else flat, _params(bucket_id, query))
-    return _page(found[0], query.limit, make, None)
+    common, *arrays = found[0]
+    prefixes: list[str] = [] if common is None else json.loads(common)
+    columns: list[list[Any]] = [json.loads(array) for array in arrays]
+    keys: list[str] = columns[0]
+    is_truncated = len(keys) + len(prefixes) > query.limit
+    if is_truncated:
+        # Both are in order, and so what is behind the page is the last one of either.
+        surplus = prefixes if prefixes and (not keys or prefixes[-1] > keys[-1]) else keys
+        surplus.pop()
+    # The other columns may be one longer than the keys now: `make` ends where the keys end.
+    return Page(tuple(make(columns)), tuple(prefixes), is_truncated, max((*keys[-1:], *prefixes[-1:]), default=""))
+
+
+def _current_rows(columns: list[list[Any]]) -> Iterable[CurrentRow]:
+    """Of the columns of `walks.CURRENT_SHOWN`, with the owners behind them or without."""
+    keys, modified, sizes, etags, checksums, classes, *owners = columns
+    kinds = [_KINDS.get(checksum) or checksum.split(" ") for checksum in checksums]
+    owner_ids = owners[0] if owners else repeat("")
+    return (
+        CurrentRow(key, modified_ms, size_bytes, etag, kind[0], kind[1], storage_class or _USUAL_CLASS, owner_id)
+        for key, modified_ms, size_bytes, etag, kind, storage_class, owner_id in zip(
+            keys, modified, sizes, etags, kinds, classes, owner_ids, strict=False
+        )
+    )
 
 
 def _versions(

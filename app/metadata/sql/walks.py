@@ -3,9 +3,10 @@
 Without a delimiter a page is a range of an index. With one, a recursive query walks from entry to entry and jumps over
 a whole common prefix at a time, so that its cost follows the page and not the bucket.
 
-Each gives one row, with a JSON array for every column: whether an entry is a common prefix (NULL where none can be),
-its key or common prefix, then the columns asked for. So SQLite takes one step for a page and needs the GIL once; with a
-step for each entry a scan would wait for a busy hub at each.
+Each gives one row, with a JSON array for every column. Of current objects: the common prefixes (NULL where none can be),
+then the entries' keys and the columns asked for. Of versions and uploads: whether an entry is a common prefix (NULL where
+none can be), its key or common prefix, then the columns asked for. So SQLite takes one step for a page and needs the GIL
+once; with a step for each entry a scan would wait for a busy hub at each.
 """
 
 from __future__ import annotations
@@ -13,45 +14,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.metadata.sql.schema import HIDDEN, LISTED
+from app.metadata.sql.schema import HIDDEN, LISTED, LISTED_CHECKSUM, LISTED_CLASS, LISTED_ETAG
 
-_STORAGE_CLASS: Final = "COALESCE(version.attributes ->> 2, 'STANDARD')"
-
-# What a brief page shows, in the order of `listing.CurrentRow`, behind the key; the last one is the owner.
+# What a brief page shows behind the key, in the words of the index that it is read from (schema.py): no row is looked at.
+# `listing.py` says what they mean. The owner is not in the index; where it is asked for, each row is read.
 CURRENT_SHOWN: Final = (
+    "modified_ms",
+    "size_bytes",
+    f"CASE typeof({LISTED_ETAG}) WHEN 'blob' THEN lower(hex({LISTED_ETAG})) ELSE {LISTED_ETAG} END",
+    LISTED_CHECKSUM,
+    LISTED_CLASS,
+)
+WITH_OWNER: Final = (*CURRENT_SHOWN, "owner_id")
+
+# The same of versions, in the order of `listing.VersionRow`.
+VERSION_SHOWN: Final = (
     "version.modified_ms",
     "version.size_bytes",
     "version.etag",
     "version.checksum_algorithm",
     "version.checksum_type",
-    _STORAGE_CLASS,
+    "COALESCE(version.attributes ->> 2, 'STANDARD')",
+    "version.owner_id",
+    "version.version_id",
+    "version.is_current",
+    "version.is_marker",
 )
-WITH_OWNER: Final = (*CURRENT_SHOWN, "version.owner_id")
-WITHOUT_OWNER: Final = (*CURRENT_SHOWN, "''")
-VERSION_SHOWN: Final = (*WITH_OWNER, "version.version_id", "version.is_current", "version.is_marker")
 
 
 def flat_current(columns: Sequence[str]) -> str:
-    return _page(
-        None,
-        "version.key",
-        columns,
-        f"FROM versions AS version WHERE {_RANGE} AND {LISTED} ORDER BY key LIMIT :limit",
-    )
+    return f"""
+    SELECT NULL, {_arrays(columns)}
+    FROM ({_named(("version.key", *columns))} FROM versions AS version WHERE {_RANGE} AND {LISTED} ORDER BY key LIMIT :limit)
+    """  # noqa: S608 - called with constants
 
 
 def walk_current(columns: Sequence[str]) -> str:
-    return _page(
-        "walk.cut > 0",
-        _SHOWN,
-        columns,
-        f"""
-        FROM (SELECT key, {_cut("key")} AS cut FROM keys WHERE key IS NOT NULL) AS walk LEFT JOIN versions AS version
-            ON walk.cut = 0 AND version.bucket_id = :bucket_id AND version.key = walk.key
-            AND version.is_current AND NOT version.is_marker
-        """,  # noqa: S608 - constants
-        before=_KEYS,
-    )
+    """Entries and common prefixes apart: an outer join, which would keep them in one order, reads each entry's row."""
+    return f"""
+    {_KEYS}, walk (cut, key) AS MATERIALIZED (SELECT {_cut("key")}, key FROM keys WHERE key IS NOT NULL)
+    SELECT prefixes.found, entries.*
+    FROM (SELECT json_group_array({_SHOWN}) AS found FROM walk WHERE cut > 0) AS prefixes, (
+        SELECT {_arrays(columns)} FROM (
+            {_named(("walk.key", *columns))} FROM walk CROSS JOIN versions AS version
+                ON version.bucket_id = :bucket_id AND version.key = walk.key AND {LISTED}
+            WHERE walk.cut = 0
+        )
+    ) AS entries
+    """  # noqa: S608 - called with constants
 
 
 def flat_versions(columns: Sequence[str]) -> str:
@@ -61,10 +71,10 @@ def flat_versions(columns: Sequence[str]) -> str:
         columns,
         f"""
         FROM (
-            SELECT key, sequence FROM versions WHERE {_RANGE} AND {LISTED}
+            SELECT key, {LISTED_ETAG} AS rank, sequence FROM versions WHERE {_RANGE} AND {LISTED}
             UNION ALL
-            SELECT key, sequence FROM versions WHERE {_RANGE} AND {HIDDEN}
-            ORDER BY key, sequence DESC LIMIT :limit
+            SELECT key, sequence AS rank, sequence FROM versions WHERE {_RANGE} AND {HIDDEN}
+            ORDER BY key, rank DESC LIMIT :limit
         ) AS place CROSS JOIN versions AS version ON version.sequence = place.sequence
         """,  # noqa: S608 - constants
     )
@@ -93,12 +103,19 @@ def walk_uploads(columns: Sequence[str]) -> str:
 
 
 def _page(is_common: str | None, shown: str, columns: Sequence[str], source: str, before: str = "") -> str:
-    """The inner query has the order of the page and its limit, which is why it is not merged into the outer one."""
     selected = (shown, *columns) if is_common is None else (is_common, shown, *columns)
-    named = ", ".join(f"{column} AS c{number}" for number, column in enumerate(selected))
-    arrays = ["NULL"] if is_common is None else []
-    arrays += [f"json_group_array(c{number})" for number in range(len(selected))]
-    return f"{before} SELECT {', '.join(arrays)} FROM (SELECT {named} {source})"  # noqa: S608 - called with constants
+    first = "NULL, " if is_common is None else ""
+    return f"{before} SELECT {first}{_arrays(selected[1:])} FROM ({_named(selected)} {source})"  # noqa: S608 - as above
+
+
+def _named(columns: Sequence[str]) -> str:
+    """The inner query has the order of the page and its limit, which is why it is not merged into the outer one."""
+    return "SELECT " + ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns))
+
+
+def _arrays(columns: Sequence[str]) -> str:
+    """Of a key, or whatever comes first, and these columns behind it."""
+    return ", ".join(f"json_group_array(c{number})" for number in range(len(columns) + 1))
 
 
 def _cut(key: str) -> str:
@@ -114,6 +131,9 @@ def _next_start(cut: str) -> str:
     """
 
 
+# A key's current object has its highest sequence and comes before what is hidden. An ETag is no number, and numbers come
+# behind whatever is none; and it is what versions_listed has behind the key, so that both indexes give their rows in order.
+# Therefore `rank` in both of these.
 _RANGE: Final = "bucket_id = :bucket_id AND key >= :start AND key < :end"
 
 _SHOWN: Final = """
@@ -153,12 +173,12 @@ WITH RECURSIVE walk (cut, key, sequence, n) AS (
             (SELECT sequence FROM versions WHERE bucket_id = :bucket_id AND key = walk.key
              AND NOT is_current AND sequence < walk.sequence ORDER BY sequence DESC LIMIT 1) END,
         (SELECT sequence FROM (
-            SELECT key, sequence FROM versions
+            SELECT key, {LISTED_ETAG} AS rank, sequence FROM versions
             WHERE bucket_id = :bucket_id AND key >= {_BEGIN_OR_NEXT} AND key < :end AND {LISTED}
             UNION ALL
-            SELECT key, sequence FROM versions
+            SELECT key, sequence AS rank, sequence FROM versions
             WHERE bucket_id = :bucket_id AND key >= {_BEGIN_OR_NEXT} AND key < :end AND {HIDDEN}
-            ORDER BY key, sequence DESC LIMIT 1)))
+            ORDER BY key, rank DESC LIMIT 1)))
     LIMIT :limit + 1
 )
 """  # noqa: S608 - constants

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from app.domain.types import ListQuery, VersionQuery
+from app.domain.types import Listed, ListQuery, VersionQuery
 from app.metadata.sql import migrate as migrating
 from app.metadata.sql.connections import PAGE_SIZE_BYTES, SchemaMismatch
 from app.metadata.sql.schema import MIGRATIONS, SCHEMA_VERSION
@@ -35,6 +37,36 @@ class Connection(real):
 migrate.apsw.Connection = Connection
 migrate.migrate(sys.argv[1], (*migrate.MIGRATIONS, statements))
 """
+
+# As KILLED, in the midst of building the index of the third schema: after so many steps of a thousand.
+KILLED_IN_INDEX = """
+import os, signal, sys
+from app.metadata.sql import migrate
+real, kill_after = migrate.apsw.Connection, int(sys.argv[2])
+class Connection(real):
+    steps = 0
+    def execute(self, sql, *rest, **options):
+        if "CREATE INDEX versions_listed" in sql:
+            self.set_progress_handler(self.step, 1_000)
+        return super().execute(sql, *rest, **options)
+    def step(self):
+        self.steps += 1
+        if self.steps == kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+migrate.apsw.Connection = Connection
+migrate.migrate(sys.argv[1])
+"""
+# ETags, checksums and attributes of all kinds: what an index says in other words must come back as it was.
+ETAGS = ("0123456789abcdef" * 2, "0123456789abcdef" * 2 + "-12", "ABCDEF", "abc", "", "x" * 32)
+CHECKSUMS = (
+    (None, None),
+    ("CRC64NVME", "FULL_OBJECT"),
+    ("CRC32", "FULL_OBJECT"),
+    ("CRC32", "COMPOSITE"),
+    ("SHA256", "COMPOSITE"),
+)
+ATTRIBUTES = (None, '[[],[],"STANDARD",null]', '[[["Content-Type","a/b"]],[],"REDUCED_REDUNDANCY",null]')
 
 
 def tables(path: str) -> set[str]:
@@ -149,8 +181,83 @@ def test_rows_of_the_first_schema_are_found_by_the_indexes_of_the_second(tmp_pat
     store.migrate()
     store.open()
     assert [version.key for version in store.list_current(ListQuery(BUCKET)).entries] == ["a"]
+    assert [row.key for row in store.list_current(ListQuery(BUCKET), brief=True).entries] == ["a"]
     assert [version.sequence for version in store.list_versions(VersionQuery(BUCKET)).entries] == [3, 2, 5, 4]
     looked_up = [store.look_up(BUCKET, *where).version for where in (("a",), ("b",), ("a", "v2"), ("b", "v5"))]
     assert [version and version.sequence for version in looked_up] == [3, 5, 2, 5]
     assert store.verify() == []
     store.close()
+
+
+def made_second(path: str, rows: int = 0) -> None:
+    """A file of the second schema: each kind of row, and so many more."""
+    migrating.migrate(path, MIGRATIONS[:2])
+    connection = apsw.Connection(path)
+    connection.execute("INSERT INTO buckets VALUES (1, 'bucket', 'o', 'r', 1, 'Enabled', 1)")
+    kinds = [*itertools.product(ETAGS, CHECKSUMS, ATTRIBUTES), *[(ETAGS[0], CHECKSUMS[1], None)] * rows]
+    with connection:
+        for sequence, (etag, (algorithm, type_), attributes) in enumerate(kinds, 2):
+            # A hash scatters the keys; one in seven has an older row, one in eleven a marker as the newest.
+            key = hashlib.md5(b"%d" % (sequence - (sequence % 7 == 0)), usedforsecurity=False).hexdigest()
+            if sequence % 7 == 0:
+                connection.execute("UPDATE versions SET is_current = 0 WHERE key = ?", (key,))
+            is_marker = sequence % 11 == 0
+            connection.execute(
+                "INSERT INTO versions (sequence, bucket_id, key, version_id, is_current, is_marker, owner_id, modified_ms, "
+                "size_bytes, etag, is_inline, blob, attributes, checksum_algorithm, checksum_value, checksum_type) "
+                "VALUES (?, 1, ?, ?, 1, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+                (
+                    sequence,
+                    key,
+                    f"v{sequence}",
+                    is_marker,
+                    f"o{sequence % 3}",
+                    1_700_000_000_000 + sequence,
+                    sequence % 5,
+                )
+                + (
+                    ("", None, None, None, None, None)
+                    if is_marker
+                    else (etag, f"b{sequence}", attributes, algorithm, "A=", type_)
+                ),
+            )
+        connection.execute("UPDATE plan SET sequence = ?", (len(kinds) + 2,))
+    connection.close()
+
+
+def shown(row: Listed) -> tuple[object, ...]:
+    return (
+        row.key, row.modified_ms, row.size_bytes, row.etag, row.checksum_algorithm, row.checksum_type, row.storage_class,
+    )  # fmt: skip
+
+
+def is_right(path: str) -> bool:
+    """Whether the migrated file verifies, and its index shows of each current object what the object's row says."""
+    store = SqliteStore.from_path(path)
+    store.migrate()
+    store.open()
+    try:
+        query = ListQuery(BUCKET, limit=10_000_000)
+        whole, brief = store.list_current(query).entries, store.list_current(query, brief=True).entries
+        return store.verify() == [] and len(whole) > 50 and [*map(shown, whole)] == [*map(shown, brief)]
+    finally:
+        store.close()
+
+
+def test_the_index_of_the_third_schema_shows_what_rows_of_the_second_say(tmp_path: Path) -> None:
+    path = str(tmp_path / "metadata.db")
+    made_second(path)
+    assert is_right(path)
+    assert version(path) == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("kill_after", [1, 100, 250, 400, 550])
+def test_building_an_index_killed_anywhere_is_done_next_time(tmp_path: Path, kill_after: int) -> None:
+    path = str(tmp_path / "metadata.db")
+    made_second(path, rows=20_000)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_INDEX, path, str(kill_after)], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    assert version(path) == 2
+    assert is_right(path)
