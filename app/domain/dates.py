@@ -7,6 +7,7 @@ in its headers and in a condition. Source: RFC 9110, section 5.6.7; "Common data
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -29,8 +30,15 @@ def http_date(moment_ms: int) -> str:
 def iso_date(moment_ms: int) -> str:
     """The moment as XML has it: "2026-02-22T12:00:00.000Z", always whole seconds."""
     moment_s = moment_ms // 1000
-    # In a listing days are few, and no two seconds are alike.
     return f"{_iso_day(moment_s // _DAY_S)}{_ISO_MINUTES[moment_s // 60 % 1_440]}{_ISO_SECONDS[moment_s % 60]}"
+
+
+def iso_dates(moments_ms: Iterable[int]) -> list[str]:
+    """`iso_date` of each. In a listing days are few, and no two seconds are alike."""
+    return [
+        f"{_iso_day(moment_s // _DAY_S)}{_ISO_MINUTES[moment_s // 60 % 1_440]}{_ISO_SECONDS[moment_s % 60]}"
+        for moment_s in [moment_ms // 1000 for moment_ms in moments_ms]
+    ]
 
 
 @lru_cache(maxsize=4096)

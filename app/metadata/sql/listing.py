@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import compress, islice, repeat
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -55,6 +56,10 @@ class CurrentRow(NamedTuple):
     checksum_type: str | None
     storage_class: str
     owner_id: str
+
+
+# As CurrentRow._make, without its look at the number of columns.
+_CURRENT_ROW: Final[Callable[[Row], CurrentRow]] = partial(tuple.__new__, CurrentRow)
 
 
 class VersionRow(NamedTuple):
@@ -149,14 +154,19 @@ def _current(
 def _current_rows(columns: list[list[Any]]) -> Iterable[CurrentRow]:
     """Of the columns of `walks.CURRENT_SHOWN`, with the owners behind them or without."""
     keys, modified, sizes, etags, checksums, classes, *owners = columns
-    kinds = [_KINDS.get(checksum) or checksum.split(" ") for checksum in checksums]
+    algorithms, types = _checksums(checksums)
+    shown = (class_ or _USUAL_CLASS for class_ in classes) if any(classes) else repeat(_USUAL_CLASS)
     owner_ids = owners[0] if owners else repeat("")
-    return (
-        CurrentRow(key, modified_ms, size_bytes, etag, kind[0], kind[1], storage_class or _USUAL_CLASS, owner_id)
-        for key, modified_ms, size_bytes, etag, kind, storage_class, owner_id in zip(
-            keys, modified, sizes, etags, kinds, classes, owner_ids, strict=False
-        )
-    )
+    return map(_CURRENT_ROW, zip(keys, modified, sizes, etags, algorithms, types, shown, owner_ids, strict=False))
+
+
+def _checksums(said: list[int | str | None]) -> tuple[Iterable[str | None], Iterable[str | None]]:
+    """Algorithms and types. Mostly a page has one of each."""
+    kinds = {each: _KINDS.get(each) or str(each).split(" ") for each in set(said)}
+    if len(kinds) == 1:
+        algorithm, type_ = kinds[said[0]]
+        return repeat(algorithm), repeat(type_)
+    return [kinds[each][0] for each in said], [kinds[each][1] for each in said]
 
 
 def _versions(

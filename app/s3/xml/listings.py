@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from functools import lru_cache
+from itertools import islice, repeat
 
-from app.domain.dates import iso_date
+from app.domain.dates import iso_date, iso_dates
 from app.domain.types import Bucket, Listed, ListedVersion, ListQuery, Page, Part, Upload, UploadQuery, VersionQuery
 from app.s3.xml.text import (
     Directory,
@@ -202,42 +203,44 @@ def list_parts_result(
 
 
 def _contents(entries: Sequence[Listed], encode: bool, owners: Iterable[str]) -> list[str]:
-    keys = _shown_keys(entries, encode)
-    return [_entry("Contents", key, row, "", owner) for key, row, owner in zip(keys, entries, owners, strict=False)]
+    return _entries("Contents", entries, encode, repeat(""), owners)
 
 
 def _versions(entries: Sequence[ListedVersion], encode: bool, owners: Iterable[str]) -> list[str]:
-    keys = _shown_keys(entries, encode)
-    return [_version(key, row, owner) for key, row, owner in zip(keys, entries, owners, strict=False)]
+    owners = list(islice(owners, len(entries)))
+    identities = [
+        f"<VersionId>{escape(row.version_id)}</VersionId><IsLatest>{'true' if row.is_current else 'false'}</IsLatest>"
+        for row in entries
+    ]
+    rendered = _entries("Version", entries, encode, identities, owners)
+    for at, row in enumerate(entries):
+        if row.is_delete_marker:
+            rendered[at] = (
+                f"<DeleteMarker><Key>{key_text(row.key, encode)}</Key>{identities[at]}"
+                f"<LastModified>{iso_date(row.modified_ms)}</LastModified>{owners[at]}</DeleteMarker>"
+            )
+    return rendered
 
 
-def _version(key: str, row: ListedVersion, owner: str) -> str:
-    is_latest = "true" if row.is_current else "false"
-    identity = f"<VersionId>{escape(row.version_id)}</VersionId><IsLatest>{is_latest}</IsLatest>"
-    if row.is_delete_marker:
-        return (
-            f"<DeleteMarker><Key>{key}</Key>{identity}"
-            f"<LastModified>{iso_date(row.modified_ms)}</LastModified>{owner}</DeleteMarker>"
-        )
-    return _entry("Version", key, row, identity, owner)
-
-
-def _entry(name: str, key: str, row: Listed, identity: str, owner: str) -> str:
-    algorithm = row.checksum_algorithm
-    kind = (
-        ""
-        if algorithm is None
-        else f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{row.checksum_type}</ChecksumType>"
-    )
-    return (
-        f"<{name}><Key>{key}</Key><LastModified>{iso_date(row.modified_ms)}</LastModified>"
-        f"<ETag>&quot;{row.etag}&quot;</ETag>{kind}<Size>{row.size_bytes}</Size>"
+def _entries(
+    name: str, entries: Sequence[Listed], encode: bool, identities: Iterable[str], owners: Iterable[str]
+) -> list[str]:
+    """The elements of a page's objects, each with its identity and owner behind what all have."""
+    keys = key_texts([row.key for row in entries], encode)
+    dates = iso_dates([row.modified_ms for row in entries])
+    return [
+        f"<{name}><Key>{key}</Key><LastModified>{date}</LastModified><ETag>&quot;{row.etag}&quot;</ETag>"
+        f"{_checksum_kind(row.checksum_algorithm, row.checksum_type)}<Size>{row.size_bytes}</Size>"
         f"<StorageClass>{row.storage_class}</StorageClass>{identity}{owner}</{name}>"
-    )
+        for key, date, row, identity, owner in zip(keys, dates, entries, identities, owners, strict=False)
+    ]
 
 
-def _shown_keys(entries: Sequence[Listed], encode: bool) -> Sequence[str]:
-    return key_texts([row.key for row in entries], encode)
+@lru_cache(maxsize=64)
+def _checksum_kind(algorithm: str | None, kind: str | None) -> str:
+    if algorithm is None:
+        return ""
+    return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
 
 
 def _upload_checksum(upload: Upload) -> str:
