@@ -1,11 +1,16 @@
-"""Keeping the WAL short. Whoever has the turn to write checkpoints, after it has answered.
+"""Keeping the WAL short. Whoever has the turn to write sees to it, after it has answered.
 
-    over wal_checkpoint_bytes   PASSIVE, once for every so many bytes that were added
-    over wal_restart_bytes      RESTART, waiting for readers 50 ms at most, once a second at most
+    over wal_checkpoint_bytes   PASSIVE, once for every so many bytes that were added, in two steps
+    over wal_restart_bytes      RESTART as its second step, waiting for readers 50 ms at most, once a second at most
     over wal_limit_bytes        long reads are interrupted, TRUNCATE is tried, and writes are refused until it worked
 
-Two processes' checkpoints never meet, for both need the turn. A thread of its own that checkpointed whenever it liked
-would never find the moment at which the file can start again from its beginning.
+The first step is nearly all of the work and is done beside the writers, without the turn (beside.py). The second copies
+what they have added meanwhile, with the turn, so that the file can start again from its beginning: a thread that
+checkpointed whenever it liked would never find that moment. Where the first step lasts until the WAL has grown by half as
+much again, the writer waits for it.
+
+Two processes' checkpoints never meet: second steps need the turn, and a first one that finds another at work leaves it to
+that one.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from typing import Final
 
 import apsw
 
+from app.domain.errors import ServiceUnavailable
 from app.domain.types import Health
+from app.metadata.sql.beside import Beside
 from app.metadata.sql.space import Bounds
 
 RESTART_WAIT_MS: Final = 50
@@ -28,7 +35,7 @@ _FRAME_HEADER_BYTES: Final = 24
 
 
 class WalKeeper:
-    """`interrupt(older_than_s)` ends this process's long reads."""
+    """`interrupt(older_than_s)` ends this process's long reads. Without `beside` both steps are done in the turn."""
 
     def __init__(
         self,
@@ -36,11 +43,13 @@ class WalKeeper:
         bounds: Bounds,
         interrupt: Callable[[float], int],
         clock_s: Callable[[], float] = time.monotonic,
+        beside: Beside | None = None,
     ) -> None:
         self._wal = f"{path}-wal"
         self._bounds = bounds
         self._interrupt = interrupt
         self._clock_s = clock_s
+        self._beside = beside
         self._frame_bytes = 0
         self._used_bytes = 0
         self._checkpointed_bytes = 0
@@ -56,8 +65,12 @@ class WalKeeper:
     def is_due(self) -> bool:
         if self._used_bytes < self._checkpointed_bytes:
             self._checkpointed_bytes = 0  # it started again from its beginning
-        grown_bytes = self._used_bytes - self._checkpointed_bytes
-        return self.is_over_limit or grown_bytes >= self._bounds.wal_checkpoint_bytes
+        due_bytes = self._bounds.wal_checkpoint_bytes
+        if self._beside is not None and self._beside.is_begun:
+            if self._beside.is_done():
+                return True
+            due_bytes += due_bytes // 2
+        return self.is_over_limit or self._used_bytes - self._checkpointed_bytes >= due_bytes
 
     def file_bytes(self) -> int:
         try:
@@ -78,21 +91,44 @@ class WalKeeper:
 
     def checkpoint(self, connection: apsw.Connection) -> None:
         """Do what is due. Outside a transaction, with the turn held. An error is counted and tried again later."""
+        if self._beside is not None and not self._beside.is_begun and not self.is_over_limit:
+            self._beside.begin()
+            return
         try:
             if self.is_over_limit:
-                self._interrupt(READ_MAX_S)
-                self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                self.look()
-            elif self._used_bytes > self._bounds.wal_restart_bytes and self._may_restart():
-                self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_RESTART)
+                self._empty(connection)
             else:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._finish(connection)
             self._failures = 0
         except apsw.BusyError:
-            pass  # readers, or a program that is not ours: next time
-        except apsw.Error:
+            pass  # readers, another process that is at it, or a program that is not ours: next time
+        except (apsw.Error, ServiceUnavailable, OSError):
             self._failures += 1
         self._checkpointed_bytes = self._used_bytes
+
+    def wait(self) -> None:
+        """For a first step under way, with the turn held. The second one is then up to the caller."""
+        if self._beside is not None and self._beside.is_begun:
+            self._beside.wait()
+
+    def close(self) -> None:
+        """Wait for what was begun. Before the write connection is closed."""
+        if self._beside is not None:
+            self._beside.close()
+
+    def _finish(self, connection: apsw.Connection) -> None:
+        if self._beside is not None:
+            self._beside.end()
+        if self._used_bytes > self._bounds.wal_restart_bytes and self._may_restart():
+            self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_RESTART)
+        else:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _empty(self, connection: apsw.Connection) -> None:
+        self._interrupt(READ_MAX_S)
+        self.wait()
+        self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self.look()
 
     def _note(self, connection: apsw.Connection, database: str, pages: int) -> int:
         self._used_bytes = pages * self._frame_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import apsw
@@ -32,6 +33,7 @@ from app.domain.types import (
 )
 from app.metadata.base import CHANGES_PAGE_MAX
 from app.metadata.sql import buckets, changes, garbage, listing, rows, scans, sweeping, uploads, verifying
+from app.metadata.sql.beside import Beside
 from app.metadata.sql.cache import PointCache
 from app.metadata.sql.checkpoint import WalKeeper
 from app.metadata.sql.connections import open_writer
@@ -115,9 +117,12 @@ class SqliteStore(Writing):
         slots = _open_slots(self.path, space)
         turnstile = Turnstile(self.path)
         cache = PointCache(slots, self._cache_max_bytes) if self._cache_max_bytes else None
-        keeper = WalKeeper(self.path, space.bounds, reader.scans.interrupt)
+        connect = partial(open_writer, self.path, self._synchronous)
+        # With an older library not even two threads of one process may do so: see library.py.
+        beside = Beside(connect) if self.shared else None
+        keeper = WalKeeper(self.path, space.bounds, reader.scans.interrupt, beside=beside)
         writer = Writer(
-            lambda: open_writer(self.path, self._synchronous),
+            connect,
             turnstile,
             space,
             keeper,

@@ -76,6 +76,7 @@ class Writer:
 
     def stop(self) -> None:
         self._thread.stop()
+        self._keeper.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -280,6 +281,8 @@ class Writer:
             if self._turnstile.is_held and connection is not None:
                 if self._keeper.is_due():
                     self._keeper.checkpoint(connection)
+                if self._shortage is not None:
+                    self._keeper.wait()  # or the log that is to be made shorter would be busy
                 self._upkeep.work(connection, is_idle=self._thread.depth() == 0)
         except BaseException as error:
             self._trouble = f"housekeeping failed: {error}"  # the thread lives on: writes are worth more

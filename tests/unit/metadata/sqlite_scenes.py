@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from app.domain.types import BlobRef, Condition, Content, NewBucket, NewVersion
+from app.metadata.sql.beside import Beside
 from app.metadata.sql.checkpoint import WalKeeper
 from app.metadata.sql.connections import open_writer
 from app.metadata.sql.execution import Request
@@ -45,14 +47,21 @@ def put(key: str, inline: bytes | None = None, *, only_new: bool = False) -> Req
 
 @contextmanager
 def running_writer(
-    path: str, *, vfs: str | None = None, bounds: Bounds | None = None, wait_max_s: float = 10.0
+    path: str,
+    *,
+    vfs: str | None = None,
+    bounds: Bounds | None = None,
+    wait_max_s: float = 10.0,
+    is_beside: bool = True,
 ) -> Iterator[Writer]:
-    """A writer on the database at `path`, stopped at the end."""
+    """A writer on the database at `path`, stopped at the end. `is_beside`: checkpoints are not all in its turn."""
     space = DiskSpace(path, 0)
     turnstile = Turnstile(path)
-    keeper = WalKeeper(path, bounds or space.bounds, lambda older_than_s: 0)
+    connect = partial(open_writer, path, "full", vfs)
+    beside = Beside(connect) if is_beside else None
+    keeper = WalKeeper(path, bounds or space.bounds, lambda older_than_s: 0, beside=beside)
     slots = Slots(path)
-    writer = Writer(lambda: open_writer(path, "full", vfs), turnstile, space, keeper, slots, wait_max_s=wait_max_s)
+    writer = Writer(connect, turnstile, space, keeper, slots, wait_max_s=wait_max_s)
     writer.start()
     try:
         yield writer

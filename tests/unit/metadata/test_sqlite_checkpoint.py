@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import pytest
 from app.domain.errors import SlowDown
 from app.domain.types import ListQuery
 from app.metadata.sql import checkpoint
+from app.metadata.sql.execution import Request
 from app.metadata.sql.space import Bounds
 from app.metadata.sql.sqlite import SqliteStore
-from app.metadata.sql.writer import Writer
+from app.metadata.sql.writer import GROUP_BYTES_MAX, Writer
+from tests.unit.metadata.sqlite_faults import FaultyDisk
 from tests.unit.metadata.sqlite_scenes import BUCKET, made_store, new_version, put, running_writer
 
 MIB = 1 << 20
@@ -44,9 +48,83 @@ def write(writer: Writer, size_bytes: int, name: str) -> None:
         writer.submit(put(f"{name}{number}", BODY))
 
 
+class Background(threading.Thread):
+    """A request on its way."""
+
+    def __init__(self, writer: Writer, request: Request) -> None:
+        super().__init__()
+        self._writer = writer
+        self._request = request
+        self.start()
+
+    def run(self) -> None:
+        self._writer.submit(self._request)
+
+    def has_come_in(self, seconds: float) -> bool:
+        self.join(seconds)
+        return not self.is_alive()
+
+
 def test_the_wal_stays_near_its_bound_however_much_is_written(writer: Writer, path: str) -> None:
     write(writer, 40 * MIB, "k")
     assert wal_bytes(path) < 2 * MIB
+
+
+def test_the_wal_stays_near_its_bound_where_the_library_allows_no_checkpoint_beside_the_writer(path: str) -> None:
+    with running_writer(path, bounds=BOUNDS, is_beside=False) as writer:
+        write(writer, 10 * MIB, "k")
+        assert wal_bytes(path) < 2 * MIB
+
+
+def test_writes_go_on_while_a_checkpoint_does_and_wait_when_it_lasts(path: str) -> None:
+    disk = FaultyDisk()
+    with running_writer(path, vfs=disk.vfs_name, bounds=BOUNDS) as writer:
+        with disk.held():
+            write(writer, MIB, "k")
+            assert disk.is_waiting.wait(10)
+            writer.submit(put("meanwhile"))
+            answers = [Background(writer, put(f"more{number}", BODY)) for number in range(40)]
+            assert not answers[-1].has_come_in(0.5)
+            assert BOUNDS.wal_checkpoint_bytes < wal_bytes(path) < 2 * MIB + GROUP_BYTES_MAX
+        assert all(answer.has_come_in(10) for answer in answers)
+        write(writer, 4 * MIB, "k")
+
+
+def test_a_checkpoint_that_another_process_does_is_left_to_it(path: str) -> None:
+    slow = FaultyDisk()
+    with running_writer(path, vfs=slow.vfs_name, bounds=BOUNDS) as other, running_writer(path, bounds=BOUNDS) as writer:
+        with slow.held():
+            write(other, MIB, "k")
+            assert slow.is_waiting.wait(10)
+            write(writer, 3 * MIB, "k")
+            assert wal_bytes(path) > 3 * MIB
+            assert writer.health().ok
+        for number in range(100):
+            write(other, 0, f"other{number}")
+            write(writer, 0, f"writer{number}")
+        assert wal_bytes(path) < BOUNDS.wal_limit_bytes
+
+
+def test_a_checkpoint_that_fails_is_counted_and_the_next_one_works(path: str) -> None:
+    disk = FaultyDisk()
+    with running_writer(path, vfs=disk.vfs_name, bounds=BOUNDS) as writer:
+        disk.failing["database write"] = apsw.IOError("the disk is broken")
+        write(writer, 4 * MIB + MIB // 2, "k")
+        assert writer.health().detail == "checkpoints of the write-ahead log fail"
+        disk.failing.clear()
+        write(writer, 4 * MIB, "k")
+        assert writer.health().ok
+
+
+def test_closing_waits_for_a_checkpoint_under_way(path: str) -> None:
+    disk = FaultyDisk()
+    with contextlib.ExitStack() as hold, running_writer(path, vfs=disk.vfs_name, bounds=BOUNDS) as writer:
+        hold.enter_context(disk.held())
+        write(writer, MIB, "k")
+        assert disk.is_waiting.wait(10)
+        threading.Timer(0.2, hold.close).start()
+        writer._keeper.close()
+        assert disk.is_going_on()
 
 
 def test_a_reader_that_stays_makes_the_wal_grow_and_then_writes_are_refused(writer: Writer, path: str) -> None:

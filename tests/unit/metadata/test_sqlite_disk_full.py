@@ -125,5 +125,5 @@ def test_the_reserve_fits_the_disk() -> None:
         bounds = bounds_for(size, "auto")
         assert bounds.wal_limit_bytes * 2 <= bounds.reserve_bytes
         assert bounds.wal_checkpoint_bytes * 4 <= bounds.wal_restart_bytes <= bounds.wal_limit_bytes // 2
-    assert bounds_for(4000 * gib, "auto") == Bounds(gib, 16 * MIB, 16 * MIB, 64 * MIB, 512 * MIB)
+    assert bounds_for(4000 * gib, "auto") == Bounds(gib, 16 * MIB, 64 * MIB, 256 * MIB, 512 * MIB)
     assert bounds_for(gib, 5 * MIB).reserve_bytes == 5 * MIB

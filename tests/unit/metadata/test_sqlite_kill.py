@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.metadata.sql.space import WAL_CHECKPOINT_BYTES
 from app.metadata.sql.sqlite import SqliteStore
 from tests.unit.metadata.sqlite_scenes import BUCKET, made_store
 
@@ -20,8 +21,10 @@ CYCLES = 4
 
 WRITE = """
 import os, sys, threading
+from app.metadata.sql import space
 from app.metadata.sql.sqlite import SqliteStore
 from tests.unit.metadata.sqlite_scenes import new_version
+space.WAL_CHECKPOINT_BYTES = int(sys.argv[3])
 store = SqliteStore.from_path(sys.argv[1])
 store.open()
 def put(thread):
@@ -60,13 +63,18 @@ store.close()
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_survives_the_death_of_its_writers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint_bytes", [WAL_CHECKPOINT_BYTES, 65_536], ids=["seldom", "always checkpointing"])
+def test_what_was_acknowledged_survives_the_death_of_its_writers(checkpoint_bytes: int, tmp_path: Path) -> None:
     """R-02: 2 processes of 8 threads, killed together at a random moment, again and again over the same file."""
     path = made_store(tmp_path).path
     acknowledged: list[str] = []
     for cycle in range(CYCLES):
         writers = [
-            subprocess.Popen([sys.executable, "-c", WRITE, path, f"{cycle}-{n}"], cwd=ROOT, stdout=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, "-c", WRITE, path, f"{cycle}-{n}", str(checkpoint_bytes)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+            )
             for n in range(WRITERS)
         ]
         time.sleep(1.0 + 0.17 * cycle)
