@@ -38,4 +38,4 @@ class Shares:
         """Whether some other worker holds fewer connections: by more than an eighth, where they are many."""
         held = self._held
         ours = held[slot]
-        return any(0 <= theirs and theirs + theirs // 8 < ours for theirs in held)
+        return any(theirs >= 0 and theirs + theirs // 8 < ours for theirs in held)
