@@ -14,6 +14,7 @@ SIZES = {
 }  # fmt: skip
 CLIENTS = (1, 4, 16, 64, 256, 1_000)
 CLIENTS_AT_1_MIB_MAX = 256
+FRESH_MAX_BYTES = 64 * KIB
 CLIENTS_ABOVE_MAX = 16
 
 # By what a listing is called: how many keys the bucket holds. "prefixes" asks with a delimiter and gets 100 of them.
@@ -23,7 +24,7 @@ PAGE_KEYS = 1_000
 
 # Those of the table in README.md; 1e6 takes long to be filled, so it is measured where it is named.
 DEFAULT = (
-    "GET-1KiB-16", "GET-1KiB-256", "GET-1KiB-1", "GET-1KiB-16-header", "HEAD-1KiB-16",
+    "GET-1KiB-16", "GET-1KiB-256", "GET-1KiB-1", "GET-1KiB-16-header", "GET-1KiB-16-fresh", "HEAD-1KiB-16",
     "PUT-1KiB-16", "PUT-1KiB-256", "PUT-1KiB-1", "PUT-64KiB-16", "GET-64KiB-16", "PUT-1MiB-16", "GET-1MiB-16",
     "PUT-64MiB-4", "GET-64MiB-4", "DELETE-1KiB-16", "LIST-flat-16", "LIST-prefixes-16", "COPY-8MiB-4",
 )  # fmt: skip
@@ -38,10 +39,12 @@ class Case:
     label: str
     clients: int
     in_header: bool = False
+    is_fresh: bool = False  # signed in the header, and no request comes twice
 
     @property
     def name(self) -> str:
-        return "-".join([self.operation, self.label, str(self.clients), *(["header"] if self.in_header else [])])
+        kinds = ["header"] if self.in_header else ["fresh"] if self.is_fresh else []
+        return "-".join([self.operation, self.label, str(self.clients), *kinds])
 
     @property
     def size_bytes(self) -> int:
@@ -66,6 +69,8 @@ def every() -> Iterator[Case]:
                 yield Case(operation, label, clients)
                 if size_bytes <= MIB:
                     yield Case(operation, label, clients, in_header=True)
+            if size_bytes <= FRESH_MAX_BYTES:
+                yield Case("GET", label, clients, is_fresh=True)
             if size_bytes >= 8 * MIB:
                 yield Case("COPY", label, clients)
             if size_bytes > PART_BYTES:

@@ -62,10 +62,10 @@ def _compare(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="compare-", dir=options.data_dir))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        one_worker_mb = _one_worker_idle_mb(directory / "one", options)
+        one_worker_mb = _one_worker_mb(directory / "one", options)
         servers = _start(stack, directory, options)
         facts = [ServerFacts(each.name, each.description, each.processes) for each in servers]
-        facts[0].memory.one_worker_idle_mb = one_worker_mb
+        facts[0].memory.one_worker_idle_mb, facts[0].memory.one_worker_used_mb = one_worker_mb
         program = None if options.own_client else wrk.find()
         where = conditions.conditions(directory, program)
         where["others before"] = f"{others:.0%} of all processors"
@@ -96,11 +96,12 @@ def _start(stack: ExitStack, directory: Path, options: argparse.Namespace) -> li
     return [*servers, *foreign]
 
 
-def _one_worker_idle_mb(directory: Path, options: argparse.Namespace) -> float | None:
-    """Memory of ours with one worker, after a few requests."""
+def _one_worker_mb(directory: Path, options: argparse.Namespace) -> tuple[float | None, float | None]:
+    """Memory of ours with one worker, just started and after a few requests."""
     with peers.bleepstore(_made(directory), options.server_flags, workers="1") as server:
+        started_mb = pss_mb(server)
         Stage(server).few_requests()
-        return pss_mb(server)
+        return started_mb, pss_mb(server)
 
 
 def _made(directory: Path) -> Path:

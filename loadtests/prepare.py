@@ -40,18 +40,20 @@ class Signer:
         headers: Pairs = (),
         *,
         in_header: bool = False,
+        age_s: int = 0,
         payload_hash: str = UNSIGNED_PAYLOAD,
     ) -> bytes:
         """The head of one signed request; `path` as a client writes it, "/bucket/key", and `headers` in lower case.
 
-        Presigned for six hours; with `in_header` the signature is in the Authorization header and holds for 15 minutes.
+        Presigned for six hours; with `in_header` the signature is in the Authorization header, as if made `age_s` ago, and
+        holds for 15 minutes.
         """
         path = quote(path)
         if in_header:
             target = path + ("?" + urlencode(query, quote_via=quote) if query else "")
             headers = sign_headers(
                 method, self.endpoint + target, headers, Credential(self.access_key, self.secret_key, Principal(id="")),
-                region=self.region, now_s=time.time(), payload_hash=payload_hash,
+                region=self.region, now_s=time.time() - age_s, payload_hash=payload_hash,
             ).headers  # fmt: skip
         else:
             target = self._presigner.target(method, path, query, dict(headers))

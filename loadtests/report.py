@@ -85,12 +85,12 @@ def _of(comparison: Comparison, cell: Cell, figure: str) -> str:
 
 
 def memory(comparison: Comparison) -> str:
-    lines = [f"{'PSS, MB':{NAME_WIDTH}}{'idle':>8}{'largest':>9}{'afterwards':>12}   one worker, idle"]
+    lines = [f"{'PSS, MB':{NAME_WIDTH}}{'idle':>8}{'largest':>9}{'afterwards':>12}   one worker, started, used"]
     for server in comparison.servers:
         memory = server.memory
         lines.append(
             f"  {server.name:{NAME_WIDTH - 2}}{number(memory.idle_mb, 1):>8}{number(memory.largest_mb, 1):>9}"
-            f"{number(memory.after_mb, 1):>12}   {number(memory.one_worker_idle_mb, 1)}"
+            f"{number(memory.after_mb, 1):>12}   {number(memory.one_worker_idle_mb, 1)}, {number(memory.one_worker_used_mb, 1)}"
         )
     return "\n".join(lines)
 

@@ -52,7 +52,8 @@ class Memory:
     """Proportional set size of the whole tree, MB; None where it is not known."""
 
     idle_mb: float | None = None
-    one_worker_idle_mb: float | None = None
+    one_worker_idle_mb: float | None = None  # just started
+    one_worker_used_mb: float | None = None  # after a few requests
     largest_mb: float | None = None  # after any round
     after_mb: float | None = None  # when all was over
 

@@ -23,6 +23,7 @@ PUTS_PER_S_MAX = {KIB: 20_000, 4 * KIB: 16_000, 64 * KIB: 5_000, MIB: 1_000, 8 *
 PUTS_PER_S_LARGEST = 8
 DELETES_PER_S = 3_000
 COPIES_PER_S_MAX = 3_000
+FRESH_PER_S_MAX, FRESH_AGE_MAX_S = 20_000, 600
 UPLOADS_PER_S_MAX = 100
 # So many objects are read in turn, few enough to stay in the machine's memory.
 READ_KEYS = {KIB: 1_000, 4 * KIB: 1_000, 64 * KIB: 500, MIB: 64, 8 * MIB: 8, 64 * MIB: 8}
@@ -63,7 +64,8 @@ class Stage:
         match case.operation:
             case "GET" | "HEAD":
                 bucket, keys = self._objects(case.size_bytes)
-                return Prepared(self._reads(case.operation, bucket, keys, case), bucket)
+                reads = self._fresh_reads if case.is_fresh else self._reads
+                return Prepared(reads(case, bucket, keys, duration_s), bucket)
             case "PUT":
                 per_s = PUTS_PER_S_MAX.get(case.size_bytes, PUTS_PER_S_LARGEST)
                 return self._puts(case, self._fresh_keys(case, per_s * duration_s))
@@ -127,9 +129,16 @@ class Stage:
 
     # -- work --------------------------------------------------------------------------------------------------------
 
-    def _reads(self, method: str, bucket: str, keys: Sequence[str], case: Case) -> Job:
+    def _reads(self, case: Case, bucket: str, keys: Sequence[str], _duration_s: float) -> Job:
         head = functools.partial(self.server.signer.head, in_header=case.in_header)
-        return Job(method, [head(method, f"/{bucket}/{key}") for key in keys], b"", repeats=True)
+        return Job(case.operation, [head(case.operation, f"/{bucket}/{key}") for key in keys], b"", repeats=True)
+
+    def _fresh_reads(self, case: Case, bucket: str, keys: Sequence[str], duration_s: float) -> Job:
+        """Those of one object were signed in different seconds, as an application's are."""
+        count = max(int(FRESH_PER_S_MAX * duration_s), len(keys))
+        head = functools.partial(self.server.signer.head, case.operation, in_header=True)
+        places = ((f"/{bucket}/{keys[n % len(keys)]}", n // len(keys) % FRESH_AGE_MAX_S) for n in range(count))
+        return Job(case.operation, [head(path, age_s=age_s) for path, age_s in places], b"", repeats=False)
 
     def _puts(self, case: Case, keys: Sequence[str]) -> Prepared:
         bucket = self._bucket("puts")
