@@ -218,12 +218,13 @@ class Version(NamedTuple):
 class Lookup:
     """A bucket and one of its versions as one snapshot saw them. `version` is None where the key or the id is unknown.
 
-    `described` is for whoever answers from it: the version's description once made, kept as long as this is.
+    `described` is for whoever answers from it: the version's descriptions once made, by what was asked for, and kept as
+    long as this is.
     """
 
     bucket: Bucket
     version: Version | None
-    described: Described | None = field(default=None, compare=False, repr=False)
+    described: dict[str, Described] | None = field(default=None, compare=False, repr=False)
 
 
 class Described(NamedTuple):

@@ -57,7 +57,7 @@ _OF_OBJECT_BYTES = frozenset(
 )
 
 _PLAIN_READS = frozenset({"GetObject", "HeadObject"})
-_OF_SIGNATURES = frozenset({"x-amz-date", "x-amz-content-sha256"})
+_OF_PLAIN_READS = frozenset({"x-amz-date", "x-amz-content-sha256", "x-amz-checksum-mode"})
 
 _log = logging.getLogger("bleepstore.s3")
 
@@ -76,14 +76,14 @@ class Incoming(NamedTuple):
 class Routed(NamedTuple):
     """One parse of a request, and the rule it leads to. `proof`: of a request that came before, byte for byte.
 
-    `is_plain`: nothing but the target says what is asked for, and it is a whole object.
+    `form` is there where a whole object is asked for and nothing else: "", or "ENABLED" where its checksum is too.
     """
 
     target: Target
     query: Query
     rule: Rule
+    form: str | None = None
     proof: Proof | None = None
-    is_plain: bool = False
 
 
 class Authenticates(Protocol):
@@ -119,46 +119,48 @@ class Pipeline:
         self._settings = settings
         self._record = record
 
-    def route(self, incoming: Incoming) -> Routed | None:
+    def route(self, method: str, raw_target: str, headers: Headers) -> Routed | None:
         """Where a request goes that names an object, and has a rule; None for all others. Decides nothing."""
-        headers = incoming.headers
         try:
-            target, query = parse_target(incoming.raw_target, headers.get("host") or "", self._settings.domains)
+            target, query = parse_target(raw_target, headers.get("host") or "", self._settings.domains)
             if target.key is None:
                 return None
-            return Routed(target, query, self.router.match(incoming.method, target, query, headers))
+            rule = self.router.match(method, target, query, headers)
+            check_key(target.key)
         except S3Error:
             return None
+        return Routed(target, query, rule, _form(rule, query, headers))
 
-    def remember(self, incoming: Incoming) -> Routed | None:
-        """As `route`, with what the request signed where that can be kept: for bytes that are expected again."""
-        routed = self.route(incoming)
-        if routed is None or not routed.query.is_plain:
+    def prove(self, routed: Routed, headers: Headers) -> Routed | None:
+        """With what the request signed, where that can be kept: for bytes that are expected again."""
+        if not routed.query.is_plain:
             return None
-        target, headers = routed.target, incoming.headers
+        target = routed.target
         try:
-            proof = self._authenticator.proof(incoming.method, target.raw_path, target.raw_query, headers.values)
-            check_key(target.key or "")
+            proof = self._authenticator.proof(routed.rule.method, target.raw_path, target.raw_query, headers.values)
         except S3Error:
             return None
-        return routed._replace(proof=proof, is_plain=proof is not None and _is_plain_read(routed.rule, headers))
+        return routed._replace(proof=proof)
 
-    def repeat(self, routed: Routed, remote_address: str) -> Repeat | None:
-        """The answer to a plain read that has been answered before, where all that it takes is in memory; never waits.
+    def repeat(self, routed: Routed, headers: Headers, remote_address: str) -> Repeat | None:
+        """The answer to a plain read of what has been read like this before, and is in memory; never waits.
 
         Who asks, and whether that may be, is decided as in `handle`, which is to be asked where this gives None.
         """
         started = time.perf_counter()
-        target, _, rule, proof, _ = routed
+        target, _, rule, form, proof = routed
         bucket, key = target.bucket or "", target.key or ""
         looked_up = self._store.metadata.known(bucket, key, inline=rule.needs is Needs.CONTENT)
-        if looked_up is None or looked_up.described is None or looked_up.version is None or proof is None:
+        if looked_up is None or looked_up.described is None or looked_up.version is None or form is None:
             return None
+        described = looked_up.described.get(form)
         body = looked_up.version.content.inline if rule.needs is Needs.CONTENT else b""
-        authenticated = self._authenticator.verify(proof)
-        if body is None or authenticated is None:
+        if described is None or body is None:
             return None
-        principal = authenticated.principal
+        try:
+            principal = self._authenticate(rule.method, target, headers, proof).principal
+        except S3Error:
+            return None
         if self._settings.enforces_access and not access.permits(
             principal, rule.action, looked_up.bucket, looked_up.version
         ):
@@ -166,12 +168,12 @@ class Pipeline:
         outcome = Outcome(
             new_request_id(), rule.method, rule.operation, bucket, key, principal, remote_address, 200, started=started
         )
-        return Repeat(looked_up.described, body, outcome, self._record)
+        return Repeat(described, body, outcome, self._record)
 
     def handle(self, incoming: Incoming, routed: Routed | None = None) -> tuple[S3Response, Callable[[int], None]]:
         """The answer, and what is to be called with the number of body bytes sent when sending has ended.
 
-        `routed` is what `route` or `remember` gave for this request, where one was asked.
+        `routed` is what `route` or `prove` gave for this request, where one was asked.
         """
         outcome = Outcome(new_request_id(), incoming.method, remote_address=incoming.remote_address)
         try:
@@ -195,7 +197,7 @@ class Pipeline:
         rule: Rule | None
         no_rule: S3Error | None = None
         if routed is not None:
-            target, query, rule, proof, _ = routed
+            target, query, rule, _, proof = routed
             outcome.bucket, outcome.key = target.bucket or "", target.key or ""
         else:
             proof = None
@@ -243,20 +245,19 @@ class Pipeline:
             outcome.bytes_in = request.received_bytes
         if self._store.encrypted_at_rest and rule.operation in _OF_OBJECT_BYTES:
             response.headers.append(ENCRYPTED_AT_REST)
-        if routed is not None and routed.is_plain:
-            self._keep_description(request, response)
+        if routed is not None and routed.form is not None:
+            self._keep_description(request, routed.form, response)
         return response
 
-    def _keep_description(self, request: S3Request, response: S3Response) -> None:
+    def _keep_description(self, request: S3Request, form: str, response: S3Response) -> None:
         """For `repeat`, where the engine keeps what it has looked up."""
         found = request.looked_up
-        if found is None or found.described is not None:
+        if found is None or (found.described is not None and form in found.described):
             return
-        if (
-            self._store.metadata.known(found.bucket.name, request.key, inline=request.rule.needs is Needs.CONTENT)
-            is found
-        ):
-            found.described = describe(response)
+        known = self._store.metadata.known(found.bucket.name, request.key, inline=request.rule.needs is Needs.CONTENT)
+        described = describe(response) if known is found else None
+        if described is not None:
+            found.described = {**(found.described or {}), form: described}
 
     def _authenticate(self, method: str, target: Target, headers: Headers, proof: Proof | None) -> Authenticated:
         """What does not hold by its proof is told why."""
@@ -284,9 +285,14 @@ class Pipeline:
         return S3Response(error.status, [*headers, ("Content-Type", "application/xml")], document)
 
 
-def _is_plain_read(rule: Rule, headers: Headers) -> bool:
-    """Whether a request without parameters reads an object as it is, whatever else its headers say."""
-    return rule.operation in _PLAIN_READS and headers.asks_for_all and _OF_SIGNATURES.issuperset(headers.amz_names)
+def _form(rule: Rule, query: Query, headers: Headers) -> str | None:
+    """See `Routed`."""
+    if rule.operation not in _PLAIN_READS or not query.is_plain or not headers.asks_for_all:
+        return None
+    if not _OF_PLAIN_READS.issuperset(headers.amz_names):
+        return None
+    mode = headers.get("x-amz-checksum-mode")
+    return "" if mode is None else "ENABLED" if mode.upper() == "ENABLED" else None
 
 
 def _add_context(error: S3Error, headers: Headers, outcome: Outcome) -> None:

@@ -31,16 +31,14 @@ SIGNATURE_PARAMETERS = frozenset(
 
 
 # What may lead a read to another answer than the whole object.
-_OF_PART_READS = frozenset(
-    {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range", "x-amz-checksum-mode"}
-)
+_OF_PART_READS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range"})
 
 
 class Headers:
     """Request headers by lower-case name, latin-1 decoded, blanks around the value removed, in the order they came.
 
     `values` has each name once; several values of one name are joined with a comma, as HTTP has it. `get` is its `get`.
-    `asks_for_all`: nothing here makes a read conditional or one of a part, and no checksum is asked for.
+    `asks_for_all`: nothing here makes a read conditional or one of a part.
     """
 
     __slots__ = ("_items", "amz_names", "asks_for_all", "get", "values")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from app.s3.outcome import Repeat
 from app.s3.pipeline import Incoming, Pipeline, Routed
+from app.s3.request import Headers
 from app.s3.sending import SentBody, start_line
 from app.s3.service_paths import SERVICE_PREFIX
 
@@ -22,32 +23,23 @@ class ShortWay:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def answer(self, incoming: Incoming, start: Start, routed: Routed | None = None) -> SentBody | None:
-        """Begin the answer and give its body; None, with nothing done, for what goes the long way.
+    def route(self, method: str, raw_target: str, headers: Headers) -> Routed | None:
+        """What a request means, for the others; None for what goes the long way."""
+        if raw_target[:1] != "/" or raw_target.startswith(SERVICE_PREFIX):
+            return None
+        routed = self._pipeline.route(method, raw_target, headers)
+        return routed if routed is not None and routed.rule.operation in HOT_OPERATIONS else None
 
-        `routed`: what `remember` gave for the same bytes.
-        """
-        if routed is None:
-            if not _may_be_hot(incoming):
-                return None
-            routed = self._pipeline.route(incoming)
-            if routed is None or routed.rule.operation not in HOT_OPERATIONS:
-                return None
+    def prove(self, routed: Routed, headers: Headers) -> Routed | None:
+        """For the same bytes when they come again; None where they are to be parsed again. No verdict: that is given each time."""
+        return self._pipeline.prove(routed, headers)
+
+    def repeat(self, routed: Routed, headers: Headers, remote_address: str) -> Repeat | None:
+        """The whole answer at once; None, with nothing done, where `answer` is to be asked."""
+        return None if routed.form is None else self._pipeline.repeat(routed, headers, remote_address)
+
+    def answer(self, incoming: Incoming, start: Start, routed: Routed) -> SentBody:
+        """Begin the answer and give its body."""
         answer, finish = self._pipeline.handle(incoming, routed)
         start(*start_line(answer))
         return SentBody(answer, finish)
-
-    def repeat(self, routed: Routed, remote_address: str) -> Repeat | None:
-        """The answer at once, of what `remember` gave; None, with nothing done, where `answer` is to be asked."""
-        return self._pipeline.repeat(routed, remote_address) if routed.is_plain else None
-
-    def remember(self, incoming: Incoming) -> Routed | None:
-        """What a request means whose bytes are expected again. No verdict: all is decided anew each time."""
-        if not _may_be_hot(incoming):
-            return None
-        routed = self._pipeline.remember(incoming)
-        return routed if routed is not None and routed.rule.operation in HOT_OPERATIONS else None
-
-
-def _may_be_hot(incoming: Incoming) -> bool:
-    return incoming.raw_target[:1] == "/" and not incoming.raw_target.startswith(SERVICE_PREFIX)

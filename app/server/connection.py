@@ -103,11 +103,9 @@ class Connection:
         """Answer a head that has come alone, has come before, and asks for what is in memory; else do nothing."""
         service = self._service
         remembered = service.remembered.find(received[:-4])
-        if remembered is None or not remembered.may_repeat or service.short_way is None:
+        if remembered is None or received[-4:] != b"\r\n\r\n" or self._transport.buffered:
             return False
-        if received[-4:] != b"\r\n\r\n" or self._transport.buffered or service.is_stopping:
-            return False
-        answer = service.short_way.repeat(remembered.routed, self._peer[0])
+        answer = self._known_answer(*remembered)
         if answer is None:
             return False
         self.requests_served += 1
@@ -216,19 +214,15 @@ class Connection:
     def _answer(self, block: bytes, head: RequestHead, wire: Wire | NoBody, routed: Routed | None) -> bool:
         """Run the application and send what it gives; whether the connection stays usable."""
         response = Response(self._transport, head, wire, self._service.limits)
-        service = self._service
         body: Any = None
         try:
-            short_way = service.short_way
-            if short_way is not None and head.method in HOT_METHODS:
-                incoming = Incoming(head.method, head.target, head.fields, wire, self._peer[0], service.tls is not None)
-                body = short_way.answer(incoming, response.start_response, routed)
-                if routed is None and body is not None and head.method in READING_METHODS and wire is NO_BODY:
-                    service.remembered.note(block, head, incoming, short_way.remember)
-            if body is None:
-                environ = make_environ(self._base_environ, head, wire, self._peer)
-                body = service.application(environ, response.start_response)
-            return response.send(body, may_keep=not service.is_stopping)
+            routed = routed or self._route(block, head, wire)
+            known = self._known_answer(head, routed) if routed is not None and wire is NO_BODY else None
+            if known is not None:
+                self._send_known(known)
+                return True
+            body = self._run(head, wire, routed, response)
+            return response.send(body, may_keep=not self._service.is_stopping)
         except (Disconnected, TooSlow):
             raise
         except Exception as error:
@@ -237,6 +231,44 @@ class Connection:
             close = getattr(body, "close", None)
             if close is not None:
                 close()
+
+    def _route(self, block: bytes, head: RequestHead, wire: Wire | NoBody) -> Routed | None:
+        """Where the short way leads; None for what goes the long way."""
+        service = self._service
+        if service.short_way is None or head.method not in HOT_METHODS:
+            return None
+        routed = service.short_way.route(head.method, head.target, head.fields)
+        if routed is not None and head.method in READING_METHODS and wire is NO_BODY:
+            service.remembered.note(block, head, routed, service.short_way.prove)
+        return routed
+
+    def _run(self, head: RequestHead, wire: Wire | NoBody, routed: Routed | None, response: Response) -> Any:
+        """The answer's body, by the short way or the long one."""
+        service = self._service
+        if routed is not None and service.short_way is not None:
+            incoming = Incoming(head.method, head.target, head.fields, wire, self._peer[0], service.tls is not None)
+            return service.short_way.answer(incoming, response.start_response, routed)
+        environ = make_environ(self._base_environ, head, wire, self._peer)
+        return service.application(environ, response.start_response)
+
+    def _known_answer(self, head: RequestHead, routed: Routed) -> Repeat | None:
+        """The whole answer where it is in memory, to a client that stays."""
+        service = self._service
+        if service.short_way is None or service.is_stopping or not head.keeps_alive or head.minor_version == 0:
+            return None
+        return service.short_way.repeat(routed, head.fields, self._peer[0])
+
+    def _send_known(self, answer: Repeat) -> None:
+        """Raises: TooSlow, Disconnected."""
+        data = repeated(answer)
+        sent = 0
+        try:
+            sent = self._transport.send_now(data)
+            if sent < len(data):
+                self._transport.send(memoryview(data)[sent:], self._service.limits.send_pace())
+                sent = len(data)
+        finally:
+            answer.finish(max(0, sent - (len(data) - len(answer.body))))
 
     def _answer_failure(self, error: Exception, head: RequestHead, response: Response) -> bool:
         """An error that the application let through: an answer where none has begun, in any case the end."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.s3.pipeline import Incoming, Routed
+from app.s3.pipeline import Routed
+from app.s3.request import Headers
 from app.server.head import RequestHead
 
-Remember = Callable[[Incoming], Routed | None]  # of a ShortWay
+Prove = Callable[[Routed, Headers], Routed | None]  # of a ShortWay
 
 HEADS_MAX = 2_048
 SEEN_MAX = 8_192
@@ -21,11 +22,10 @@ REPLACED_OF = 8  # when all places are taken, one of so many gets one: a walk ov
 
 
 class Remembered(NamedTuple):
-    """`routed`: where the request leads, and what it signed. `may_repeat`: its answer may be one that was made before."""
+    """`routed`: where the request leads, and what it signed."""
 
     head: RequestHead
     routed: Routed
-    may_repeat: bool
 
 
 class RememberedHeads:
@@ -37,7 +37,7 @@ class RememberedHeads:
         self._turned_away = 0
         self.find = self._kept.get
 
-    def note(self, block: bytes, head: RequestHead, incoming: Incoming, remember: Remember) -> None:
+    def note(self, block: bytes, head: RequestHead, routed: Routed, prove: Prove) -> None:
         """A head without a body, which is not kept, has come and was answered by the short way."""
         mark, seen = hash(block), self._seen
         if mark not in seen:
@@ -51,7 +51,6 @@ class RememberedHeads:
             if self._turned_away % REPLACED_OF:
                 return
             del kept[next(iter(kept))]
-        routed = remember(incoming) if len(block) <= BLOCK_MAX_BYTES else None
-        if routed is not None:
-            may_repeat = routed.is_plain and head.keeps_alive and head.minor_version == 1
-            kept[block] = Remembered(head, routed, may_repeat)
+        proved = prove(routed, head.fields) if len(block) <= BLOCK_MAX_BYTES else None
+        if proved is not None:
+            kept[block] = Remembered(head, proved)

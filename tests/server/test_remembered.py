@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.s3.pipeline import Incoming, Routed
+from app.s3.pipeline import Routed
 from app.server.head import RequestHead
 from app.server.remembered import BLOCK_MAX_BYTES, HEADS_MAX, REPLACED_OF, RememberedHeads
 from tests.server.wire import Answer, Wire
@@ -151,14 +151,10 @@ def test_a_client_that_leaves_before_its_answer_harms_nobody(again: RunningServe
 
 def test_only_so_many_heads_are_kept_and_none_that_came_once() -> None:
     heads = RememberedHeads()
-    head, incoming, routed = (
-        cast("RequestHead", None),
-        cast("Incoming", None),
-        cast("Routed", SimpleNamespace(is_plain=False)),
-    )
+    head, routed = cast("RequestHead", SimpleNamespace(fields=None)), cast("Routed", object())
 
     def note(block: bytes) -> None:
-        heads.note(block, head, incoming, lambda _: routed)
+        heads.note(block, head, routed, lambda found, _: found)
 
     blocks = [f"GET /bucket/{number} HTTP/1.1".encode() for number in range(HEADS_MAX + 10)]
     for block in blocks:

@@ -114,7 +114,9 @@ def test_the_plots_are_pictures_and_one_page_that_needs_nothing_else(tmp_path: P
 
 def test_cases_are_chosen_by_name_and_a_million_keys_only_so() -> None:
     assert [case.name for case in cases.chosen()] == list(cases.DEFAULT)
-    assert {case.name for case in cases.chosen(["GET-1KiB-16*"])} == {f"GET-1KiB-16{kind}" for kind in ("", "-header", "-fresh")}
+    assert {case.name for case in cases.chosen(["GET-1KiB-16*"])} == {
+        f"GET-1KiB-16{kind}" for kind in ("", "-header", "-fresh")
+    }
     names = {case.name for case in cases.chosen(everything=True)}
     assert {"GET-1KiB-1000", "PUT-256MiB-1", "LIST-1e5-16", "UPLOAD-64MiB-4", "DELETE-1KiB-256"} <= names
     assert not any("1e6" in name for name in names)

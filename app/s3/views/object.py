@@ -123,7 +123,7 @@ class _Selection(NamedTuple):
 def _select(request: S3Request, version: Version) -> _Selection:
     """Conditions, range and part number of a read. Raises: NotModified, PreconditionFailed, InvalidRange, …"""
     headers = request.headers
-    if headers.asks_for_all and request.query.is_plain:
+    if headers.asks_for_all and request.query.is_plain and "x-amz-checksum-mode" not in headers.values:
         return _Selection(200, 0, version.size_bytes, object_headers(version, request.bucket.versioning))
     overrides = response_overrides(request.query, is_signed=request.is_signed or not request.enforces_access)
     described = object_headers(version, request.bucket.versioning, overrides)
