@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from app.core.store import Store
 from app.domain.errors import InternalError, NoSuchKey
@@ -90,6 +90,21 @@ class Query:
         self.get = values.get
         self.is_plain = all(name.lower() in SIGNATURE_PARAMETERS for name in values)
         self.in_headers = () if self.is_plain else tuple(_headers_in(values))
+
+    @classmethod
+    def of_signature(cls, algorithm: str, credential: str, date: str, expires: str, signed_headers: str) -> Self:
+        """The same of a presigned query that holds nothing else, without a look at each name."""
+        query = cls.__new__(cls)
+        query._values = {
+            "X-Amz-Algorithm": algorithm,
+            "X-Amz-Credential": credential,
+            "X-Amz-Date": date,
+            "X-Amz-Expires": expires,
+            "X-Amz-SignedHeaders": signed_headers,
+        }
+        query.get = query._values.get
+        query.is_plain, query.in_headers = True, ()
+        return query
 
     def __contains__(self, name: str) -> bool:
         return name in self._values

@@ -56,6 +56,10 @@ _REMEMBERED_CHARS = 512
 
 
 def _read_query(raw: str) -> Query:
+    usual = _USUAL_QUERY(raw)
+    if usual is not None:
+        algorithm, credential, date, expires, names = usual.groups()
+        return Query.of_signature(algorithm, credential.replace("%2F", "/"), date, expires, names.replace("%3B", ";"))
     items = []
     for pair in raw.split("&"):
         if pair:
@@ -63,6 +67,13 @@ def _read_query(raw: str) -> Query:
             items.append((_decode(name.replace("+", " ")), _decode(value.replace("+", " "))))
     return Query(items)
 
+
+# What signers write before the signature where there is nothing else. Many users, or URLs of many moments, are more than can
+# be remembered, and this reads them in a fourth of the time.
+_USUAL_QUERY = re.compile(
+    r"X-Amz-Algorithm=([A-Z0-9-]++)&X-Amz-Credential=([A-Za-z0-9._~-]++(?:%2F[A-Za-z0-9._~-]++)*+)&X-Amz-Date=([0-9TZ]++)"
+    r"&X-Amz-Expires=([0-9]++)&X-Amz-SignedHeaders=([a-z0-9-]++(?:%3B[a-z0-9-]++)*+)"
+).fullmatch
 
 _remembered = lru_cache(maxsize=256)(_read_query)
 
