@@ -104,7 +104,9 @@ def deletes(signer: Signer, puts: Job, counts: Sequence[int], clients: int) -> Q
 # -- one bucket of many keys -------------------------------------------------------------------------------------------
 
 
-def _reads(signer: Signer, method: str, keys: int, count: int, dice: random.Random, _duration_s: float) -> Job:
+def _reads(signer: Signer, method: str, keys: int, count: int, _dice: random.Random, _duration_s: float) -> Job:
+    """The same in each round: what is asked is what objects cost that have been read, among so many others."""
+    dice = random.Random(keys)
     there = [*range(min(keys, READ_FROM_START)), *range(0, keys, READ_EVERY)]
     numbers = dice.sample(there, min(len(there), count))
     return Job(method, [signer.head(method, f"/{BUCKET}/{key_of(number)}") for number in numbers], b"", repeats=True)
