@@ -43,20 +43,40 @@ VERSION_SHOWN: Final = (
 
 
 def flat_current(columns: Sequence[str]) -> str:
+    shown = ("version.key", *columns)
     return f"""
-    SELECT NULL, {_arrays(columns)}
-    FROM ({_named(("version.key", *columns))} FROM versions AS version WHERE {_RANGE} AND {LISTED} ORDER BY key LIMIT :limit)
+    SELECT NULL, {_arrays(shown)}
+    FROM ({_named(shown)} FROM versions AS version WHERE {_RANGE} AND {LISTED} ORDER BY key LIMIT :limit)
     """  # noqa: S608 - called with constants
 
 
 def walk_current(columns: Sequence[str]) -> str:
-    """Entries and common prefixes apart: an outer join, which would keep them in one order, reads each entry's row."""
+    """A folder is mostly objects and few folders, or the other way round, and often nothing but objects.
+
+    So a page that begins with an entry is read as a range, `run`, which takes less than half of a walk from key to key; it
+    walks from the first common prefix on, `stop`. Entries and common prefixes come apart: an outer join, which would keep
+    them in one order, reads each entry's row.
+    """
+    shown = ("version.key", *columns)
     return f"""
-    {_KEYS}, walk (cut, key) AS MATERIALIZED (SELECT {_cut("key")}, key FROM keys WHERE key IS NOT NULL)
+    WITH RECURSIVE run (cut, {_names(shown)}) AS MATERIALIZED (
+        SELECT {_cut("version.key")}, {", ".join(shown)} FROM versions AS version WHERE {_RANGE} AND {LISTED} ORDER BY key
+        LIMIT (SELECT CASE {_cut(_first_listed(":start"))} WHEN 0 THEN :limit ELSE 0 END)
+    ),
+    stop (key) AS MATERIALIZED (SELECT c0 FROM run WHERE cut > 0 LIMIT 1),
+    keys (key) AS (
+        SELECT CASE WHEN EXISTS (SELECT 1 FROM run) THEN (SELECT key FROM stop) ELSE {_first_listed(":start")} END
+        UNION ALL
+        SELECT {_first_listed(_next_start(_cut("walk.key")))} FROM keys AS walk WHERE walk.key IS NOT NULL
+        LIMIT :limit - (SELECT count(*) FROM run JOIN stop ON run.c0 < stop.key)
+    ),
+    walk (cut, key) AS MATERIALIZED (SELECT {_cut("key")}, key FROM keys WHERE key IS NOT NULL)
     SELECT prefixes.found, entries.*
     FROM (SELECT json_group_array({_SHOWN}) AS found FROM walk WHERE cut > 0) AS prefixes, (
-        SELECT {_arrays(columns)} FROM (
-            {_named(("walk.key", *columns))} FROM walk CROSS JOIN versions AS version
+        SELECT {_arrays(shown)} FROM (
+            SELECT {_names(shown)} FROM run WHERE c0 < COALESCE((SELECT key FROM stop), :end)
+            UNION ALL
+            SELECT {", ".join(shown)} FROM walk CROSS JOIN versions AS version
                 ON version.bucket_id = :bucket_id AND version.key = walk.key AND {LISTED}
             WHERE walk.cut = 0
         )
@@ -105,7 +125,7 @@ def walk_uploads(columns: Sequence[str]) -> str:
 def _page(is_common: str | None, shown: str, columns: Sequence[str], source: str, before: str = "") -> str:
     selected = (shown, *columns) if is_common is None else (is_common, shown, *columns)
     first = "NULL, " if is_common is None else ""
-    return f"{before} SELECT {first}{_arrays(selected[1:])} FROM ({_named(selected)} {source})"  # noqa: S608 - as above
+    return f"{before} SELECT {first}{_arrays(selected)} FROM ({_named(selected)} {source})"  # noqa: S608 - as above
 
 
 def _named(columns: Sequence[str]) -> str:
@@ -113,9 +133,12 @@ def _named(columns: Sequence[str]) -> str:
     return "SELECT " + ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns))
 
 
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f"c{number}" for number in range(len(columns)))
+
+
 def _arrays(columns: Sequence[str]) -> str:
-    """Of a key, or whatever comes first, and these columns behind it."""
-    return ", ".join(f"json_group_array(c{number})" for number in range(len(columns) + 1))
+    return ", ".join(f"json_group_array(c{number})" for number in range(len(columns)))
 
 
 def _cut(key: str) -> str:
@@ -143,21 +166,12 @@ ELSE CAST(substr(CAST(walk.key AS BLOB), 1, :prefix_bytes + walk.cut - 1 + :deli
 
 
 def _first_listed(start: str) -> str:
+    """The next key within the index: no row is looked at. Behind the last one it is NULL."""
     return f"""
     (SELECT key FROM versions WHERE bucket_id = :bucket_id AND key >= {start} AND key < :end AND {LISTED}
      ORDER BY key LIMIT 1)
     """  # noqa: S608 - called with constants
 
-
-# From key to key within the index: no row is looked at. Behind the last one comes NULL.
-_KEYS: Final = f"""
-WITH RECURSIVE keys (key) AS (
-    SELECT {_first_listed(":start")}
-    UNION ALL
-    SELECT {_first_listed(_next_start(_cut("walk.key")))} FROM keys AS walk WHERE walk.key IS NOT NULL
-    LIMIT :limit
-)
-"""  # noqa: S608 - constants
 
 # The first row of the next two walks is where the last page ended, if that was inside a key: behind a sequence, or
 # behind an upload. Else its cut is NULL.
