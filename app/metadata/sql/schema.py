@@ -200,7 +200,8 @@ _ONE_INDEX_BY_KEY = (
 )
 
 # What a page of a listing shows, beside key, time and size, in the few bytes that it takes in an index: the digits of an
-# ETag as bytes; the usual checksums as a number of no bytes, others in words; a storage class where it is not the usual one.
+# ETag as bytes; the usual checksums as a number of no bytes, others in words; a storage class where it is not the usual one;
+# whether the owner is root.
 # The parts of this index are never changed either. It is not unique, for it has more than the key: that a key has one
 # current row is what the plan of each mutation sees to, and `verifying` looks at.
 LISTED_ETAG: Final = "CASE WHEN etag = lower(etag) THEN ifnull(unhex(etag), etag) ELSE etag END"
@@ -209,6 +210,10 @@ CASE checksum_algorithm || ' ' || checksum_type WHEN 'CRC64NVME FULL_OBJECT' THE
 ELSE checksum_algorithm || ' ' || checksum_type END
 """
 LISTED_CLASS: Final = "nullif(attributes ->> 2, 'STANDARD')"
+# Root's canonical id, which is the same in every server: where there are no other users everything is root's, and else a
+# page that shows owners reads the rows of the others' objects.
+ROOT_ID: Final = "4a02dc76939eaf76a21730475fb3bba112ab523e861bbdba9b900811368290d7"
+LISTED_IS_ROOTS: Final = f"owner_id = '{ROOT_ID}'"
 
 # Rows lie in the order in which they were written, and keys of one page anywhere among them: reading the rows of 1,000
 # keys means reading 1,000 pages. So the index has all that is shown.
@@ -216,7 +221,7 @@ _LISTED_SHOWN = (
     "DROP INDEX versions_listed",
     f"""
     CREATE INDEX versions_listed ON versions (bucket_id, key, {LISTED_ETAG} DESC, modified_ms, size_bytes,
-        {LISTED_CHECKSUM}, {LISTED_CLASS}) WHERE {LISTED}
+        {LISTED_CHECKSUM}, {LISTED_CLASS}, {LISTED_IS_ROOTS}) WHERE {LISTED}
     """,
 )
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.metadata.sql.schema import HIDDEN, LISTED, LISTED_CHECKSUM, LISTED_CLASS, LISTED_ETAG
+from app.metadata.sql.schema import HIDDEN, LISTED, LISTED_CHECKSUM, LISTED_CLASS, LISTED_ETAG, LISTED_IS_ROOTS, ROOT_ID
 
 # What a brief page shows behind the key, in the words of the index that it is read from (schema.py): no row is looked at.
-# `listing.py` says what they mean. The owner is not in the index; where it is asked for, each row is read.
+# `listing.py` says what they mean. Of the owner the index knows whether it is root; where owners are asked for, the rows of
+# all others' objects are read. (That it is root stands there as a value, for SQLite works out a condition from the row.)
 CURRENT_SHOWN: Final = (
     "modified_ms",
     "size_bytes",
@@ -25,7 +26,7 @@ CURRENT_SHOWN: Final = (
     LISTED_CHECKSUM,
     LISTED_CLASS,
 )
-WITH_OWNER: Final = (*CURRENT_SHOWN, "owner_id")
+WITH_OWNER: Final = (*CURRENT_SHOWN, f"CASE {LISTED_IS_ROOTS} WHEN 1 THEN '{ROOT_ID}' ELSE owner_id END")
 
 # The same of versions, in the order of `listing.VersionRow`.
 VERSION_SHOWN: Final = (

@@ -228,6 +228,7 @@ def made_second(path: str, rows: int = 0) -> None:
 def shown(row: Listed) -> tuple[object, ...]:
     return (
         row.key, row.modified_ms, row.size_bytes, row.etag, row.checksum_algorithm, row.checksum_type, row.storage_class,
+        row.owner_id,
     )  # fmt: skip
 
 
