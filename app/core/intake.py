@@ -42,17 +42,18 @@ def take_in(store: Store, payload: Payload, *, max_bytes: int, inline_max_bytes:
         raise too_large(declared, max_bytes)
     expected = payload.expected
     kept = algorithm or expected.checksum_algorithm or DEFAULT_ALGORITHM
-    names = {kept, expected.checksum_algorithm} - {None}
-    digests = Digests((name for name in names if name), sha256=expected.payload_sha256 is not None)
+    sent = expected.checksum_algorithm
+    digests = Digests((kept,) if sent is None else (kept, sent), sha256=expected.payload_sha256 is not None)
 
     pieces: list[bytes] = []
     may_be_small = inline_max_bytes > 0 and (declared is None or declared <= inline_max_bytes)
     if may_be_small and _receive_small(payload, digests, pieces, inline_max_bytes):
-        sent = verify(expected, digests, payload.finish())
-        return _intake(digests, Content(is_inline=True, inline=b"".join(pieces)), kept, sent)
+        checked = verify(expected, digests, payload.finish())
+        inline = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return _intake(digests, Content(None, None, True, inline), kept, checked)
     reception = _Reception(store, payload, digests, pieces, max_bytes)
-    blob, sent = reception.run()
-    return _intake(digests, Content(blob=blob), kept, sent)
+    blob, checked = reception.run()
+    return _intake(digests, Content(blob=blob), kept, checked)
 
 
 def give_up(store: Store, blob: BlobRef | None) -> None:
@@ -74,6 +75,8 @@ def _receive_small(payload: Payload, digests: Digests, pieces: list[bytes], limi
         piece = payload.decode(received)
         digests.update(piece)
         pieces.append(piece)
+        if payload.is_ended:
+            return digests.size_bytes <= limit_bytes
     return False
 
 
@@ -172,10 +175,5 @@ class _Reception:
 
 
 def _intake(digests: Digests, content: Content, algorithm: str, sent: Checksum | None) -> Intake:
-    return Intake(
-        size_bytes=digests.size_bytes,
-        md5_hex=digests.md5_hex(),
-        content=content,
-        checksum=Checksum(algorithm, digests.checksum(algorithm)),
-        declared=sent,
-    )
+    checksum = Checksum(algorithm, digests.checksum(algorithm))
+    return Intake(digests.size_bytes, digests.md5_hex(), content, checksum, sent)

@@ -124,8 +124,7 @@ class RequestPayload:
     def expected(self) -> Expected:
         """Raises: InvalidDigest, InvalidRequest for checksums that contradict each other or cannot be understood."""
         if self._expected is None:
-            algorithm, value = _read_checksum(self._headers, self._mode)
-            self._expected = self.expected_of_message._replace(checksum_algorithm=algorithm, checksum_value=value)
+            self._expected = Expected(*self.expected_of_message[:2], *_read_checksum(self._headers, self._mode))
         return self._expected
 
     @property
@@ -135,9 +134,7 @@ class RequestPayload:
         Raises: InvalidDigest.
         """
         content_md5 = self._headers.get("content-md5")
-        return Expected(
-            content_md5=None if content_md5 is None else _read_md5(content_md5), payload_sha256=self._mode.sha256
-        )
+        return Expected(None if content_md5 is None else _read_md5(content_md5), self._mode.sha256)
 
     def receive(self, max_bytes: int) -> bytes:
         """Raises: MissingContentLength for a body that is absent, and what the wire raises."""
@@ -188,7 +185,8 @@ class RequestPayload:
         if self.is_absent:
             raise MissingContentLength
         length = self._wire.length
-        if self.received_bytes != length and (length is not None or not self._is_ended):
+        is_ended = self._is_ended or self._wire.is_consumed
+        if self.received_bytes != length and (length is not None or not is_ended):
             raise IncompleteBody
         size_bytes = self.size_bytes
         if size_bytes is not None and self._decoded != size_bytes:
