@@ -18,8 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from app.domain.types import ListQuery, NewBucket, Page, Version, VersionQuery
+from app.domain.types import Listed, ListQuery, NewBucket, Page, VersionQuery
 from app.metadata.sql.connections import open_writer
+from app.metadata.sql.schema import ROOT_ID
 from app.metadata.sql.sqlite import SqliteStore
 
 BUCKET = "bench"
@@ -60,13 +61,13 @@ def _filled(path: str, keys: int, prefixes: int) -> SqliteStore:
     store = SqliteStore.from_path(path)
     store.migrate()
     store.open()
-    bucket = store.create_bucket(NewBucket(BUCKET, "a" * 64, "us-east-1", 1_700_000_000_000), "0" * 32)
+    bucket = store.create_bucket(NewBucket(BUCKET, ROOT_ID, "us-east-1", 1_700_000_000_000), "0" * 32)
     begin = time.perf_counter()
     connection = open_writer(path, "normal")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(
         _FILL,
-        {"keys": keys, "prefixes": prefixes, "bucket_id": bucket.id, "owner_id": "a" * 64, "first": bucket.id + 1},
+        {"keys": keys, "prefixes": prefixes, "bucket_id": bucket.id, "owner_id": ROOT_ID, "first": bucket.id + 1},
     )
     connection.execute("UPDATE plan SET sequence = sequence + ?", (keys,))
     connection.execute("COMMIT")
@@ -80,36 +81,36 @@ def _filled(path: str, keys: int, prefixes: int) -> SqliteStore:
 def _measure(store: SqliteStore, prefixes: int, pages: int) -> bool:
     print(f"{'question':54} {'entries':>8} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>8}  bar")
     middle = f"folder-{prefixes // 2:06d}/"
-    questions: list[tuple[str, float | None, Callable[[], Page[Version]]]] = [
+    questions: list[tuple[str, float | None, Callable[[], Page[Listed]]]] = [
         (
             f"{min(prefixes, 1000)} common prefixes by '/'",
             PREFIXES_BAR_MS,
-            lambda: store.list_current(ListQuery(BUCKET, delimiter="/")),
+            lambda: store.list_current(ListQuery(BUCKET, delimiter="/"), brief=True),
         ),
         (
             "1,000 keys from the start, no delimiter",
             PAGE_BAR_MS,
-            lambda: store.list_current(ListQuery(BUCKET)),
+            lambda: store.list_current(ListQuery(BUCKET), brief=True),
         ),
         (
             "1,000 keys from the middle, no delimiter",
             PAGE_BAR_MS,
-            lambda: store.list_current(ListQuery(BUCKET, after=middle)),
+            lambda: store.list_current(ListQuery(BUCKET, after=middle), brief=True),
         ),
         (
             "1,000 keys of one prefix by '/'",
             PAGE_BAR_MS,
-            lambda: store.list_current(ListQuery(BUCKET, prefix=middle, delimiter="/")),
+            lambda: store.list_current(ListQuery(BUCKET, prefix=middle, delimiter="/"), brief=True),
         ),
         (
             "1,000 versions, no delimiter",
             None,
-            lambda: store.list_versions(VersionQuery(BUCKET)),
+            lambda: store.list_versions(VersionQuery(BUCKET), brief=True),
         ),
         (
             "versions: common prefixes by '/'",
             None,
-            lambda: store.list_versions(VersionQuery(BUCKET, delimiter="/")),
+            lambda: store.list_versions(VersionQuery(BUCKET, delimiter="/"), brief=True),
         ),
     ]
     good = True
@@ -124,7 +125,7 @@ def _measure(store: SqliteStore, prefixes: int, pages: int) -> bool:
     return good
 
 
-def _times_ms(ask: Callable[[], Page[Version]], times: int) -> tuple[list[float], float, Page[Version]]:
+def _times_ms(ask: Callable[[], Page[Listed]], times: int) -> tuple[list[float], float, Page[Listed]]:
     """Wall times ascending, mean CPU time, and the answer; one question before does not count."""
     page = ask()
     taken: list[float] = []
