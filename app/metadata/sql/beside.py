@@ -16,6 +16,9 @@ from app import runtime
 
 PASSES: Final = 2  # the second takes what was written during the first, which takes much longer
 
+BUSY_NAPS: Final = 5
+BUSY_NAP_S: Final = 0.002
+
 
 class Beside:
     """One process's, for its writer's thread. `connect` opens a write connection, which is kept."""
@@ -59,7 +62,7 @@ class Beside:
             if self._connection is None:
                 self._connection = self._connect()
             for _ in range(PASSES):
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                _checkpoint(self._connection)
         except apsw.BusyError as error:
             self._outcomes.put(error)
         except BaseException as error:
@@ -72,3 +75,18 @@ class Beside:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close(force=True)
+
+
+def _checkpoint(connection: apsw.Connection) -> None:
+    """Raises: BusyError where another process is at it.
+
+    Busy is also what SQLite finds while a commit is just changing the log's head: that is over in a moment.
+    """
+    for naps_left in reversed(range(BUSY_NAPS + 1)):
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            return
+        except apsw.BusyError:
+            if not naps_left:
+                raise
+        runtime.sleep(BUSY_NAP_S)
