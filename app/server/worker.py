@@ -31,6 +31,9 @@ from app.server.shares import Shares
 
 HEARTBEAT_S = 1.0
 SWITCH_INTERVAL_S = 0.0005  # a computing thread gives the hub its turn after so long
+# Objects made and not gone before the collector looks at them. A hundred requests that wait for one commit hold thousands,
+# and are no garbage: with 256 clients that write, looking at every 700 took 4 % of the processor time.
+YOUNG_OBJECTS_MAX = 10_000
 STOP_RESERVE_S = 2.0  # a worker is done before the master's patience ends
 
 _log = logging.getLogger("bleepstore.server")
@@ -77,6 +80,7 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         _open(self.wsgi)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS_MAX, *gc.get_threshold()[1:])
 
     def _share_data(self) -> DataLock | None:
         """The lock lives as long as the process. Raises: DataLocked."""
