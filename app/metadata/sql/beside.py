@@ -7,6 +7,7 @@ from its beginning. But it leaves so little to do that the turn is short (checkp
 from __future__ import annotations
 
 import _queue
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +16,6 @@ import apsw
 from app import runtime
 
 PASSES: Final = 2  # the second takes what was written during the first, which takes much longer
-
 BUSY_NAPS: Final = 5
 BUSY_NAP_S: Final = 0.002
 
@@ -58,18 +58,21 @@ class Beside:
 
     def _run(self) -> None:
         """In the thread: it uses no patched object, and always says that it is done."""
+        self._outcomes.put(self._attempt())
+
+    def _attempt(self) -> BaseException | None:
         try:
             if self._connection is None:
                 self._connection = self._connect()
             for _ in range(PASSES):
                 _checkpoint(self._connection)
         except apsw.BusyError as error:
-            self._outcomes.put(error)
+            return error
         except BaseException as error:
-            self._forget()
-            self._outcomes.put(error)
-        else:
-            self._outcomes.put(None)
+            with contextlib.suppress(apsw.Error):
+                self._forget()
+            return error
+        return None
 
     def _forget(self) -> None:
         connection, self._connection = self._connection, None
