@@ -40,6 +40,7 @@ _PART_ENCODING = tuple(chr(octet) if chr(octet) in _UNRESERVED else f"%{octet:02
 _PATH_ENCODING = tuple("/" if octet == 0x2F else _PART_ENCODING[octet] for octet in range(256))
 
 
+_KEYS_MAX = 16_384  # more than there can be users; some 1,000 bytes each
 _BLOCK_BYTES = 64  # of SHA-256: what an HMAC pads its key to
 _INNER, _OUTER = (bytes(octet ^ mask for octet in range(256)) for mask in (0x36, 0x5C))
 
@@ -137,7 +138,7 @@ def sign(key: bytes, text: bytes) -> str:
     return outer.hexdigest()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_KEYS_MAX)
 def _keyed(key: bytes) -> tuple[Callable[[], Hash], Callable[[], Hash]]:
     """The two hashes of an HMAC (RFC 2104) that have taken the key in, which is half the work of a short text.
 

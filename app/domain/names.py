@@ -17,6 +17,7 @@ from app.domain.types import NULL_VERSION
 KEY_MAX_BYTES = 1024
 HOST_ID = "bleepstore"  # x-amz-id-2: AWS names a machine here
 IDENTIFIER_LENGTH = 32  # characters of a version id or an upload id
+_IDENTIFIER_BYTES = 24
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}")
@@ -53,8 +54,11 @@ def check_key(key: str) -> None:
 
 
 def new_version_id() -> str:
-    """32 characters of [A-Za-z0-9._]: none of them needs escaping, and none looks like an option on a command line."""
-    return base64.b64encode(os.urandom(24), b"._").decode("ascii")
+    """32 characters of [A-Za-z0-9._]: none of them needs escaping, and none looks like an option on a command line.
+
+    It keeps no secret: who knows it may do nothing that he could not do without.
+    """
+    return _identifier(random.getrandbits(_IDENTIFIER_BYTES * 8).to_bytes(_IDENTIFIER_BYTES, "big"))
 
 
 def is_version_id(text: str) -> bool:
@@ -63,7 +67,12 @@ def is_version_id(text: str) -> bool:
 
 
 def new_upload_id() -> str:
-    return new_version_id()
+    """As a version id, and nobody can guess it."""
+    return _identifier(os.urandom(_IDENTIFIER_BYTES))
+
+
+def _identifier(octets: bytes) -> str:
+    return base64.b64encode(octets, b"._").decode("ascii")
 
 
 def new_request_id() -> str:
