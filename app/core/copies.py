@@ -49,7 +49,7 @@ class SourcePayload:
     def __init__(self, store: Store, version: Version, start: int, length: int) -> None:
         self.size_bytes: int | None = length
         self.expected = Expected()
-        self.is_held_back = self.is_ended = False
+        self.is_held_back = self.is_ended = self.is_whole = False
         self._chunks = chunks(open_content(store, version, start, length))
         self._chunk = memoryview(b"")
 

@@ -75,7 +75,7 @@ def _receive_small(payload: Payload, digests: Digests, pieces: list[bytes], limi
         piece = payload.decode(received)
         digests.update(piece)
         pieces.append(piece)
-        if payload.is_ended:
+        if payload.is_whole:
             return digests.size_bytes <= limit_bytes
     return False
 

@@ -63,6 +63,10 @@ class Payload(Protocol):
     def is_ended(self) -> bool:
         """Whether `wait` and `read_into` have come to the end."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was announced has been given by `receive`, which would give b"" now."""
+
     def finish(self) -> Mapping[str, str]:
         """After the end: the trailers, names in lower case. Raises: IncompleteBody unless all that was declared came (I10)."""
 
@@ -83,6 +87,10 @@ class BytesPayload:
     @property
     def is_ended(self) -> bool:
         return self._taken == len(self.data)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_ended
 
     def receive(self, max_bytes: int) -> bytes:
         received = self.data[self._taken : self._taken + max_bytes]

@@ -153,6 +153,10 @@ class RequestPayload:
     def is_ended(self) -> bool:
         return self._wire.is_consumed
 
+    @property
+    def is_whole(self) -> bool:
+        return self.received_bytes == self._wire.length
+
     def wait(self) -> bool:
         """Raises: as `receive`."""
         if self.is_absent:
@@ -185,8 +189,7 @@ class RequestPayload:
         if self.is_absent:
             raise MissingContentLength
         length = self._wire.length
-        is_ended = self._is_ended or self._wire.is_consumed
-        if self.received_bytes != length and (length is not None or not is_ended):
+        if self.received_bytes != length and (length is not None or not self._is_ended):
             raise IncompleteBody
         size_bytes = self.size_bytes
         if size_bytes is not None and self._decoded != size_bytes:

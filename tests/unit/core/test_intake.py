@@ -34,7 +34,7 @@ class Arriving:
     def __init__(self, data: bytes, pieces: list[int], expected: Expected, *, declares: bool = True) -> None:
         self.size_bytes = len(data) if declares else None
         self.expected = expected
-        self.is_held_back = False
+        self.is_held_back = self.is_whole = False
         self.waits = 0
         self._data = memoryview(data)
         self._pieces = pieces
