@@ -15,10 +15,10 @@ from app.server.head import RequestHead
 
 Prove = Callable[[Routed, Headers], Routed | None]  # of a ShortWay
 
-HEADS_MAX = 2_048
+GENERATION_MAX = 1_536  # heads; there are two generations
 SEEN_MAX = 8_192
 BLOCK_MAX_BYTES = 2_048  # of a head that is kept; most have 500 and take 2 KiB of memory in all
-REPLACED_OF = 8  # when all places are taken, one of so many gets one: a walk over more heads than that must not cost
+ADMITTED_OF = 8  # where what is kept is seldom found: a walk over more heads than there are places must not cost
 
 
 class Remembered(NamedTuple):
@@ -29,28 +29,51 @@ class Remembered(NamedTuple):
 
 
 class RememberedHeads:
-    """One worker's. A head is kept when it comes for the second time; the one kept for longest goes first."""
+    """One worker's. A head is kept when it comes for the second time.
+
+    In two generations: what is found in the old one moves to the young one, and when that is full it becomes the old one.
+    So heads that come no more, for most signatures end after a quarter of an hour, make room for those that do.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, Remembered] = {}
+        self._young: dict[bytes, Remembered] = {}
+        self._old: dict[bytes, Remembered] = {}
         self._seen: set[int] = set()
         self._turned_away = 0
-        self.find = self._kept.get
+        self._were_found = True  # those of the old generation that were found again were many
+
+    def find(self, block: bytes) -> Remembered | None:
+        """`block` without the empty line behind it."""
+        found = self._young.get(block)
+        if found is None and self._old:
+            found = self._old.pop(block, None)
+            if found is not None:
+                self._keep(block, found)
+        return found
 
     def note(self, block: bytes, head: RequestHead, routed: Routed, prove: Prove) -> None:
-        """A head without a body, which is not kept, has come and was answered by the short way."""
+        """A head without a body, which is not kept, has come for the short way."""
         mark, seen = hash(block), self._seen
         if mark not in seen:
             if len(seen) >= SEEN_MAX:
                 seen.clear()
             seen.add(mark)
             return
-        kept = self._kept
-        if len(kept) >= HEADS_MAX:
-            self._turned_away += 1
-            if self._turned_away % REPLACED_OF:
-                return
-            del kept[next(iter(kept))]
-        proved = prove(routed, head.fields) if len(block) <= BLOCK_MAX_BYTES else None
+        if len(block) > BLOCK_MAX_BYTES or not self._admits():
+            return
+        proved = prove(routed, head.fields)
         if proved is not None:
-            kept[block] = Remembered(head, proved)
+            self._keep(block, Remembered(head, proved))
+
+    def _admits(self) -> bool:
+        if self._were_found:
+            return True
+        self._turned_away += 1
+        return self._turned_away % ADMITTED_OF == 0
+
+    def _keep(self, block: bytes, remembered: Remembered) -> None:
+        self._young[block] = remembered
+        if len(self._young) >= GENERATION_MAX:
+            # What is left of the old generation was not found while the young one grew.
+            self._were_found = len(self._old) <= GENERATION_MAX // 2
+            self._old, self._young = self._young, {}

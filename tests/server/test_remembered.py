@@ -15,7 +15,7 @@ import pytest
 
 from app.s3.pipeline import Routed
 from app.server.head import RequestHead
-from app.server.remembered import BLOCK_MAX_BYTES, HEADS_MAX, REPLACED_OF, RememberedHeads
+from app.server.remembered import BLOCK_MAX_BYTES, GENERATION_MAX, RememberedHeads
 from tests.server.wire import Answer, Wire
 from tests.servers import RunningServer
 from tests.signing import Draft, Keys, anonymous, presign, sign
@@ -149,24 +149,73 @@ def test_a_client_that_leaves_before_its_answer_harms_nobody(again: RunningServe
     assert "Traceback" not in again.log()
 
 
-def test_only_so_many_heads_are_kept_and_none_that_came_once() -> None:
-    heads = RememberedHeads()
-    head, routed = cast("RequestHead", SimpleNamespace(fields=None)), cast("Routed", object())
+# -- Which heads are kept ------------------------------------------------------------------------------------------
 
-    def note(block: bytes) -> None:
-        heads.note(block, head, routed, lambda found, _: found)
 
-    blocks = [f"GET /bucket/{number} HTTP/1.1".encode() for number in range(HEADS_MAX + 10)]
-    for block in blocks:
-        note(block)
-        assert heads.find(block) is None
-    for block in blocks[:HEADS_MAX]:
-        note(block)
-        assert heads.find(block) is not None
-    for number in range(REPLACED_OF * 3):
-        note(blocks[HEADS_MAX + number % 5])
-    assert sum(heads.find(block) is not None for block in blocks) == HEADS_MAX
-    assert [heads.find(block) is None for block in blocks[:4]] == [True] * 3 + [False]
-    for _ in range(3):
-        note(b"x" * (BLOCK_MAX_BYTES + 1))
-    assert heads.find(b"x" * (BLOCK_MAX_BYTES + 1)) is None
+class Heads:
+    """What a worker remembers, and how often it had to read what a head signed."""
+
+    def __init__(self) -> None:
+        self.kept = RememberedHeads()
+        self.proved = 0
+
+    def come(self, block: bytes) -> bool:
+        """Whether the head was known."""
+        if self.kept.find(block) is not None:
+            return True
+        self.kept.note(block, cast("RequestHead", SimpleNamespace(fields=None)), cast("Routed", object()), self._prove)
+        return False
+
+    def _prove(self, routed: Routed, _: object) -> Routed:
+        self.proved += 1
+        return routed
+
+
+def blocks(count: int, name: str = "key") -> list[bytes]:
+    return [f"GET /bucket/{name}-{number} HTTP/1.1".encode() for number in range(count)]
+
+
+def test_a_head_is_kept_when_it_comes_for_the_second_time() -> None:
+    heads = Heads()
+    few = blocks(100)
+    assert [heads.come(block) for block in few * 2] == [False] * 200
+    assert all(heads.come(block) for block in few * 3)
+    assert heads.proved == 100
+
+
+def test_as_many_as_a_generation_holds_are_all_kept_and_never_more_than_two_generations() -> None:
+    heads = Heads()
+    many = blocks(GENERATION_MAX - 1)
+    for block in many * 2:
+        heads.come(block)
+    assert all(heads.come(block) for block in many * 3)
+    for round_ in range(5):
+        for block in blocks(GENERATION_MAX, f"round-{round_}") * 2:
+            heads.come(block)
+    known = [heads.kept.find(block) for round_ in range(5) for block in blocks(GENERATION_MAX, f"round-{round_}")]
+    assert 0 < sum(found is not None for found in known) <= 2 * GENERATION_MAX
+
+
+def test_heads_that_come_no_more_make_room() -> None:
+    """A client that signs anew every quarter of an hour is known as well as before."""
+    heads = Heads()
+    for round_ in range(6):
+        again = blocks(GENERATION_MAX // 2, f"round-{round_}")
+        for block in again * 2:
+            heads.come(block)
+        found = [heads.come(block) for _ in range(3) for block in again]
+        assert sum(found) > 0.95 * len(found), round_
+
+
+def test_a_walk_over_more_heads_than_there_are_places_costs_little() -> None:
+    heads, dice = Heads(), random.Random(0)
+    many = blocks(20 * GENERATION_MAX)
+    walk = [dice.choice(many) for _ in range(100_000)]
+    for block in walk:
+        heads.come(block)
+    assert heads.proved < len(walk) / 5
+
+
+def test_a_long_head_is_not_kept() -> None:
+    heads = Heads()
+    assert not any(heads.come(b"x" * (BLOCK_MAX_BYTES + 1)) for _ in range(4))
