@@ -10,6 +10,7 @@ Nothing here knows S3; what is refused here is refused in S3's words (app.server
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -112,9 +113,8 @@ class Connection:
         service.requests_served += 1
         data = repeated(answer)
         try:
-            sent = self._transport.send_now(data)
+            sent = self._send_at_once(answer, data)
         except Disconnected as error:
-            answer.finish(0)
             self._note_lost(error)
             self._end()
             return True
@@ -123,13 +123,13 @@ class Connection:
             self.idle_since = monotonic()
         else:
             self.idle_since = None
-            service.runners.run(partial(self._send_rest, answer, data, sent))
+            service.runners.run(partial(self._serve, partial(self._send_rest, answer, data, sent)))
         return True
 
     def _begin(self) -> None:
         """Serve what is buffered."""
         self.idle_since = None
-        self._service.runners.run(self._serve)
+        self._service.runners.run(partial(self._serve, self._serve_one))
 
     def _await_next(self) -> None:
         """Be idle until something comes. What is here already is served in the next turn: the others wait too."""
@@ -156,10 +156,11 @@ class Connection:
 
     # -- in a runner ---------------------------------------------------------------------------------------------
 
-    def _serve(self) -> None:
+    def _serve(self, serve: Callable[[], bool]) -> None:
+        """`serve` says whether the connection may bring another request."""
         keeps = False
         try:
-            keeps = self._serve_one()
+            keeps = serve()
         except (Disconnected, TooSlow) as error:
             self._note_lost(error)
         finally:
@@ -170,21 +171,6 @@ class Connection:
 
     def _note_lost(self, error: Exception) -> None:
         _log.debug("connection.lost", extra={"remote_address": self._peer[0], "reason": type(error).__name__})
-
-    def _send_rest(self, answer: Repeat, data: bytes, sent: int) -> None:
-        """Of an answer that the kernel did not take as a whole."""
-        keeps = False
-        try:
-            self._transport.send(memoryview(data)[sent:], self._service.limits.send_pace())
-            sent, keeps = len(data), not self._service.is_stopping
-        except (Disconnected, TooSlow) as error:
-            self._note_lost(error)
-        finally:
-            answer.finish(max(0, sent - (len(data) - len(answer.body))))
-            if keeps:
-                self._await_next()
-            else:
-                self._end()
 
     # -- one request ---------------------------------------------------------------------------------------------
 
@@ -219,8 +205,7 @@ class Connection:
             routed = routed or self._route(block, head, wire)
             known = self._known_answer(head, routed) if routed is not None and wire is NO_BODY else None
             if known is not None:
-                self._send_known(known)
-                return True
+                return self._send_known(known)
             body = self._run(head, wire, routed, response)
             return response.send(body, may_keep=not self._service.is_stopping)
         except (Disconnected, TooSlow):
@@ -258,17 +243,28 @@ class Connection:
             return None
         return service.short_way.repeat(routed, head.fields, self._peer[0])
 
-    def _send_known(self, answer: Repeat) -> None:
-        """Raises: TooSlow, Disconnected."""
+    def _send_known(self, answer: Repeat) -> bool:
+        """Whether the connection may bring another request. Raises: TooSlow, Disconnected."""
         data = repeated(answer)
-        sent = 0
+        return self._send_rest(answer, data, self._send_at_once(answer, data))
+
+    def _send_at_once(self, answer: Repeat, data: bytes) -> int:
+        """How many of the answer's bytes the kernel took. Raises: Disconnected, which ends the answer."""
         try:
-            sent = self._transport.send_now(data)
+            return self._transport.send_now(data)
+        except Disconnected:
+            answer.finish(0)
+            raise
+
+    def _send_rest(self, answer: Repeat, data: bytes, sent: int) -> bool:
+        """As `_send_known`, of an answer of which so much is sent."""
+        try:
             if sent < len(data):
                 self._transport.send(memoryview(data)[sent:], self._service.limits.send_pace())
                 sent = len(data)
         finally:
             answer.finish(max(0, sent - (len(data) - len(answer.body))))
+        return not self._service.is_stopping
 
     def _answer_failure(self, error: Exception, head: RequestHead, response: Response) -> bool:
         """An error that the application let through: an answer where none has begun, in any case the end."""
