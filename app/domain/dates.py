@@ -29,8 +29,7 @@ def http_date(moment_ms: int) -> str:
 
 def iso_date(moment_ms: int) -> str:
     """The moment as XML has it: "2026-02-22T12:00:00.000Z", always whole seconds."""
-    moment_s = moment_ms // 1000
-    return f"{_iso_day(moment_s // _DAY_S)}{_ISO_MINUTES[moment_s // 60 % 1_440]}{_ISO_SECONDS[moment_s % 60]}"
+    return iso_dates((moment_ms,))[0]
 
 
 def iso_dates(moments_ms: Iterable[int]) -> list[str]:

@@ -147,11 +147,13 @@ class Pipeline:
 
         Who asks, and whether that may be, is decided as in `handle`, which is to be asked where this gives None.
         """
-        started = time.perf_counter()
         target, _, rule, form, proof = routed
+        if form is None:
+            return None
+        started = time.perf_counter()
         bucket, key = target.bucket or "", target.key or ""
         looked_up = self._store.metadata.known(bucket, key, inline=rule.needs is Needs.CONTENT)
-        if looked_up is None or looked_up.described is None or looked_up.version is None or form is None:
+        if looked_up is None or looked_up.described is None or looked_up.version is None:
             return None
         described = looked_up.described.get(form)
         body = looked_up.version.content.inline if rule.needs is Needs.CONTENT else b""

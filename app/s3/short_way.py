@@ -36,7 +36,7 @@ class ShortWay:
 
     def repeat(self, routed: Routed, headers: Headers, remote_address: str) -> Repeat | None:
         """The whole answer at once; None, with nothing done, where `answer` is to be asked."""
-        return None if routed.form is None else self._pipeline.repeat(routed, headers, remote_address)
+        return self._pipeline.repeat(routed, headers, remote_address)
 
     def answer(self, incoming: Incoming, start: Start, routed: Routed) -> SentBody:
         """Begin the answer and give its body."""
