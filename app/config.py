@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from app.config_checks import User, Users, check, domains, hostname, printable, signing_host
 from app.config_sources import gather, resolve
+from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
 from app.settings import (
     Auto,
     AutoOr,
@@ -114,16 +115,8 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
-    root_dir: str = setting("./data/objects", Text(), "directory of the objects' bytes")
-    direct_writes: bool = setting(
-        True, Flag(), "write past the page cache; false where objects are read soon after and the disk is slow"
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Storage:
-    backend: str = setting("local", Text(), "storage back end: local, memory")
+    backend: str = setting("local", Text(), "storage back end: local, memory, sqlite, aws, gcp, azure")
     inline_max_bytes: int = setting(
         65_536, Size(0, INLINE_MAX_BYTES), "objects up to this size live in the metadata; 0: none"
     )
@@ -146,6 +139,11 @@ class Storage:
         "auto", AutoOr(Size(0, SIZE_MAX_BYTES)), "uploads are refused below this much free space; auto: min(1 GiB, 5 %)"
     )
     local: Local = Local()
+    memory: Memory = Memory()
+    sqlite: SqliteObjects = SqliteObjects()
+    aws: Aws = Aws()
+    gcp: Gcp = Gcp()
+    azure: Azure = Azure()
 
 
 @dataclass(frozen=True, slots=True)

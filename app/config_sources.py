@@ -13,7 +13,12 @@ FILE, ENVIRONMENT, FLAG = 1, 2, 3
 
 # What --data-dir and BLEEPSTORE_DATA_DIR set, each unless it is given itself.
 DATA_DIR = "data_dir"
-_IN_DATA_DIR = {"metadata.sqlite.path": "metadata.db", "storage.local.root_dir": "objects"}
+_IN_DATA_DIR = {
+    "metadata.sqlite.path": "metadata.db",
+    "storage.local.root_dir": "objects",
+    "storage.sqlite.path": "objects.db",
+    "storage.memory.snapshot_path": "memory.snapshot",
+}
 
 # Variables with our prefix that are no settings.
 OTHER_VARIABLES = frozenset({"BLEEPSTORE_CONFIG", "BLEEPSTORE_DATA_DIR", "BLEEPSTORE_REQUIRE_COMPONENTS"})

@@ -24,6 +24,7 @@ Outcome = tuple[R | None, BaseException | None]
 
 DISK_THREADS = 16
 SCAN_THREADS = 4
+REMOTE_THREADS = 32  # of one back end that is reached over a network: they wait for it more than they work
 QUEUE_WAIT_MAX_S = 10.0
 WITHDRAW_EVERY_S = 0.05  # so often the hub looks for submitters who have waited too long
 
@@ -37,20 +38,45 @@ def enable_gevent() -> None:
         _gevent = _Gevent()
 
 
-def offload(function: Callable[..., R], *args: Any) -> R:
-    """Run a function that blocks or computes for long without the GIL; its result, or its exception."""
-    if _gevent is None or not _gevent.is_hub_thread():
-        return function(*args)
-    outcome: Outcome[R] = _gevent.disk_pool.apply(_attempt, (function, args))
-    return _unwrap(outcome)
+class Threads:
+    """Native threads for functions that block or compute for long without the GIL, at most `threads_max` at a time.
+
+    They are started when they are first needed, so after the fork. With `wait_max_s`, whoever found none free for so
+    long is answered SlowDown; without it he waits.
+    """
+
+    def __init__(self, threads_max: int, wait_max_s: float | None = None) -> None:
+        self.threads_max = threads_max
+        self._wait_max_s = wait_max_s
+        self._pool: Any = None  # made by the first who needs it, in the hub's thread
+        self._room: Any = None
+
+    def offload(self, function: Callable[..., R], *args: Any) -> R:
+        """The function's result, or its exception. In place where there is no hub, and in threads.
+
+        Raises: SlowDown when no thread became free in time.
+        """
+        if _gevent is None or not _gevent.is_hub_thread():
+            return function(*args)
+        if self._pool is None:
+            self._pool = _gevent.ThreadPool(self.threads_max)
+            self._room = _gevent.Semaphore(self.threads_max)
+        if self._wait_max_s is None:
+            outcome: Outcome[R] = self._pool.apply(_attempt, (function, args))
+            return _unwrap(outcome)
+        if not self._room.acquire(timeout=self._wait_max_s):
+            raise SlowDown("The storage back end is slow to answer. Please reduce your request rate.")
+        try:
+            outcome = self._pool.apply(_attempt, (function, args))
+        finally:
+            self._room.release()
+        return _unwrap(outcome)
 
 
-def offload_scan(function: Callable[..., R], *args: Any) -> R:
-    """As `offload`, in a pool of its own: a long listing never waits behind fsyncs, nor they behind it."""
-    if _gevent is None or not _gevent.is_hub_thread():
-        return function(*args)
-    outcome: Outcome[R] = _gevent.scan_pool.apply(_attempt, (function, args))
-    return _unwrap(outcome)
+DISK = Threads(DISK_THREADS)
+offload = DISK.offload
+# A pool of its own: a long listing never waits behind fsyncs, nor they behind it.
+offload_scan = Threads(SCAN_THREADS).offload
 
 
 def gather(jobs: Sequence[Callable[[], R]], concurrent_max: int) -> list[R]:
@@ -328,18 +354,18 @@ class _Gevent:
 
     def __init__(self) -> None:
         import gevent
+        from gevent.lock import Semaphore
         from gevent.pool import Pool
         from gevent.threadpool import ThreadPool
 
         self._api = gevent
+        self.ThreadPool, self.Semaphore = ThreadPool, Semaphore
         self.Timeout = gevent.Timeout
         self._pool_class = Pool
         self.hub = gevent.get_hub()
         # Patched, this function would tell greenlets apart and take all but one for foreign threads.
         self._thread_ident: Callable[[], int] = _original("_thread", "get_ident")
         self._thread_id = self._thread_ident()
-        self.disk_pool = ThreadPool(DISK_THREADS)
-        self.scan_pool = ThreadPool(SCAN_THREADS)
         self.sleep = gevent.sleep
         self.current = gevent.getcurrent
         self._answered: deque[list[Ticket[Any, Any]]] = deque()

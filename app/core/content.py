@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from app import runtime
 from app.core.store import Store
+from app.core.verified import read_whole
 from app.domain import multipart
 from app.domain.errors import BlobMissing, InternalError
-from app.domain.types import Body, FileSpan, Manifest, Part, Version
+from app.domain.types import BlobRef, Body, Checksum, FileSpan, Manifest, Part, Version
 from app.storage.base import CHUNK_MAX_BYTES
 
 PARTS_PAGE = 100  # part rows read ahead while a large object is sent
@@ -29,10 +31,8 @@ def open_content(store: Store, version: Version, start: int, length: int) -> Bod
     if length == 0:
         return b""
     if content.blob is not None:
-        body = store.storage.read_at_once(content.blob, start, length)
-        if body is None:
-            body = runtime.offload(store.storage.read, content.blob, start, length)
-        return body if isinstance(body, bytes | FileSpan) else chunks(body)
+        opened = _open_blob(store, content.blob, version.size_bytes, version.etag, version.checksum, start, length)
+        return opened.body if isinstance(opened.body, bytes | FileSpan) else Chunks(opened, iter(()))
     if content.manifest is None:
         raise InternalError
     bodies = _part_bodies(store, content.manifest, start, length)
@@ -41,7 +41,7 @@ def open_content(store: Store, version: Version, start: int, length: int) -> Bod
 
 def chunks(body: Body) -> Chunks:
     """Any body in pieces of at most CHUNK_MAX_BYTES."""
-    return Chunks(body, iter(()))
+    return Chunks(Opened(body), iter(()))
 
 
 def close(body: Body) -> None:
@@ -54,11 +54,18 @@ def close(body: Body) -> None:
             close_iterator()
 
 
-class Chunks:
-    """One body after another as one iterator. Waiting for bytes happens in the disk pool (I8)."""
+class Opened(NamedTuple):
+    """A body, and the threads in which its bytes are waited for."""
 
-    def __init__(self, first: Body, rest: Iterator[Body]) -> None:
-        self._body = first
+    body: Body
+    threads: runtime.Threads = runtime.DISK
+
+
+class Chunks:
+    """One body after another as one iterator. Waiting for bytes happens in threads (I8)."""
+
+    def __init__(self, first: Opened, rest: Iterator[Opened]) -> None:
+        self._body, self._threads = first
         self._rest = rest
         self._offset = 0
 
@@ -72,14 +79,14 @@ class Chunks:
                 return chunk
             spent, self._body = self._body, b""
             close(spent)
-            self._body = next(self._rest)
+            self._body, self._threads = next(self._rest)
             self._offset = 0
 
     def _chunk(self) -> bytes:
         body = self._body
         if isinstance(body, FileSpan):
             count = min(CHUNK_MAX_BYTES, body.length - self._offset)
-            chunk: bytes = runtime.offload(os.pread, body.fd, count, body.offset + self._offset) if count else b""
+            chunk: bytes = self._threads.offload(os.pread, body.fd, count, body.offset + self._offset) if count else b""
             if count and not chunk:
                 raise InternalError("A blob is shorter than its row says.")
             self._offset += len(chunk)
@@ -87,7 +94,7 @@ class Chunks:
         if isinstance(body, bytes):
             self._body = b""
             return body
-        piece: bytes = runtime.offload(next, body, b"")
+        piece: bytes = self._threads.offload(next, body, b"")
         return piece
 
     def close(self) -> None:
@@ -98,7 +105,20 @@ class Chunks:
             close_rest()
 
 
-def _part_bodies(store: Store, manifest: Manifest, start: int, length: int) -> Iterator[Body]:
+def _open_blob(
+    store: Store, ref: BlobRef, size_bytes: int, etag: str, checksum: Checksum | None, start: int, length: int
+) -> Opened:
+    """Some bytes of a blob of which a row says the rest; whole, they are compared with that. Raises: BlobMissing."""
+    storage = store.storage.holder(ref)
+    body = None if storage.verifies_reads else storage.read_at_once(ref, start, length)
+    if body is None and length == size_bytes:
+        body = storage.threads.offload(read_whole, storage, ref, length, etag, checksum)
+    elif body is None:
+        body = storage.threads.offload(storage.read, ref, start, length)
+    return Opened(body, storage.threads)
+
+
+def _part_bodies(store: Store, manifest: Manifest, start: int, length: int) -> Iterator[Opened]:
     """One body per part that the range touches, opened when its turn comes.
 
     Rows of parts that Complete did not list may still lie between; only numbers of the manifest are asked for.
@@ -107,7 +127,7 @@ def _part_bodies(store: Store, manifest: Manifest, start: int, length: int) -> I
         skip_bytes, left_bytes = stretch.skip_bytes, stretch.length_bytes
         for part in _rows(store, manifest.upload_id, stretch.first_number, stretch.last_number):
             count = min(part.size_bytes - skip_bytes, left_bytes)
-            yield runtime.offload(store.storage.read, part.blob, skip_bytes, count)
+            yield _open_blob(store, part.blob, part.size_bytes, part.etag, part.checksum, skip_bytes, count)
             skip_bytes, left_bytes = 0, left_bytes - count
 
 

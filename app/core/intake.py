@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from app import runtime
-from app.core.helpers import Helper
+from app.core.helpers import Helper, Helpers
 from app.core.store import Store
 from app.domain.digests import DEFAULT_ALGORITHM, Digests
 from app.domain.errors import EntityTooLarge
 from app.domain.payload import Payload, verify
 from app.domain.types import BlobRef, Checksum, Content
-from app.storage.base import BlobWriter
+from app.storage.base import BlobWriter, ObjectStorage
 
 HELPED_MIN_BYTES = 8 << 20  # of a body whose MD5 is worth a thread of its own
 TURN_BYTES = 8 << 20  # taken from one client before the thread goes to another
@@ -32,8 +31,18 @@ class Intake(NamedTuple):
     declared: Checksum | None
 
 
-def take_in(store: Store, payload: Payload, *, max_bytes: int, inline_max_bytes: int, algorithm: str | None) -> Intake:
-    """Receive a whole body. The checksum kept is `algorithm`'s, else the client's, else CRC64NVME.
+def take_in(
+    store: Store,
+    storage: ObjectStorage,
+    payload: Payload,
+    *,
+    max_bytes: int,
+    inline_max_bytes: int,
+    algorithm: str | None,
+) -> Intake:
+    """Receive a whole body; it goes to `storage` where it is too large to be inline.
+
+    The checksum kept is `algorithm`'s, else the client's, else CRC64NVME.
 
     Raises: EntityTooLarge, IncompleteBody, BadDigest, XAmzContentSHA256Mismatch and what the payload raises.
     """
@@ -51,7 +60,7 @@ def take_in(store: Store, payload: Payload, *, max_bytes: int, inline_max_bytes:
         checked = verify(expected, digests, payload.finish())
         inline = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return _intake(digests, Content(None, None, True, inline), kept, checked)
-    reception = _Reception(store, payload, digests, pieces, max_bytes)
+    reception = _Reception(store.helpers, storage, payload, digests, pieces, max_bytes)
     blob, checked = reception.run()
     return _intake(digests, Content(blob=blob), kept, checked)
 
@@ -59,7 +68,8 @@ def take_in(store: Store, payload: Payload, *, max_bytes: int, inline_max_bytes:
 def give_up(store: Store, blob: BlobRef | None) -> None:
     """Delete a blob whose publication was refused for certain. Not for an unknown outcome: the row may be there (I9)."""
     if blob is not None:
-        runtime.offload(store.storage.delete, blob)
+        storage = store.storage.holder(blob)
+        storage.threads.offload(storage.delete, blob)
 
 
 def too_large(size_bytes: int, max_bytes: int) -> EntityTooLarge:
@@ -84,9 +94,17 @@ class _Reception:
     """One large body on its way into a blob. The hub waits for the client, a thread does all the rest."""
 
     def __init__(
-        self, store: Store, payload: Payload, digests: Digests, first: Sequence[bytes], max_bytes: int
+        self,
+        helpers: Helpers,
+        storage: ObjectStorage,
+        payload: Payload,
+        digests: Digests,
+        first: Sequence[bytes],
+        max_bytes: int,
     ) -> None:
-        self._store = store
+        self._helpers = helpers
+        self._storage = storage
+        self._offload = storage.threads.offload
         self._payload = payload
         self._digests = digests
         self._first = first  # hashed already
@@ -99,16 +117,16 @@ class _Reception:
         """The blob, durable, and the checksum that the client sent. Raises: as `take_in`; then nothing is left."""
         try:
             if self._payload.is_held_back:
-                runtime.offload(self._begin)  # a client that asks first is refused first
+                self._offload(self._begin)  # a client that asks first is refused first
             while True:
                 is_last = not self._payload.wait()
-                done = runtime.offload(self._go_on, is_last)
+                done = self._offload(self._go_on, is_last)
                 if done is not None:
                     return done
         except BaseException:
             self._is_given_up = True
             if not self._is_busy:
-                runtime.offload(self._discard)
+                self._offload(self._discard)
             raise
 
     def _go_on(self, is_last: bool) -> tuple[BlobRef, Checksum | None] | None:
@@ -132,14 +150,14 @@ class _Reception:
         return writer.commit(), sent
 
     def _begin(self) -> BlobWriter:
-        writer = self._writer = self._store.storage.create(self._payload.size_bytes)
+        writer = self._writer = self._storage.create(self._payload.size_bytes)
         for piece in self._first:
             writer.write(piece)
         return writer
 
     def _pump(self, writer: BlobWriter) -> None:
         """From the wire to the file until the client pauses, the body ends or others have waited long enough."""
-        helper = self._store.helpers.borrow() if (self._payload.size_bytes or 0) >= HELPED_MIN_BYTES else None
+        helper = self._helpers.borrow() if (self._payload.size_bytes or 0) >= HELPED_MIN_BYTES else None
         if helper is None:
             self._take_turn(writer, self._digests.update)
             return
@@ -147,7 +165,7 @@ class _Reception:
             self._take_turn(writer, self._digests.update_others, helper)
         finally:
             helper.join()
-            self._store.helpers.give_back(helper)
+            self._helpers.give_back(helper)
 
     def _take_turn(
         self, writer: BlobWriter, update: Callable[[memoryview], None], helper: Helper | None = None

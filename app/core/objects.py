@@ -51,6 +51,7 @@ def put_object(store: Store, new: NewObject, payload: Payload, condition: Condit
     limits = store.limits
     received = intake.take_in(
         store,
+        store.storage,
         payload,
         max_bytes=min(SINGLE_PUT_MAX_BYTES, limits.max_object_size_bytes),
         inline_max_bytes=limits.inline_max_bytes,

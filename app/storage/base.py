@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from app import runtime
 from app.domain.errors import BlobMissing
 from app.domain.types import BlobRef, Body, Health
 
@@ -70,11 +71,17 @@ class BlobWriter(ABC):
 
 
 class ObjectStorage(ABC):
-    """`shared`: several processes may use the same data. `garbage_grace_s`: the least age at which garbage is deleted."""
+    """`shared`: several processes may use the same data. `garbage_grace_s`: the least age at which garbage is deleted.
+
+    `threads` are those that the server calls its methods in. `verifies_reads`: what is read whole is compared with its
+    row's digest on its way, because what keeps the bytes is not ours to trust.
+    """
 
     name: str
     shared: bool
     garbage_grace_s: int
+    threads: runtime.Threads = runtime.DISK
+    verifies_reads = False
 
     @abstractmethod
     def open(self) -> None:
@@ -86,6 +93,10 @@ class ObjectStorage(ABC):
     @abstractmethod
     def check(self) -> Health:
         """Whether a write would succeed now. Answers within a second."""
+
+    def holder(self, ref: BlobRef) -> ObjectStorage:
+        """The back end that keeps a blob and takes this reference: itself, unless it stands for several."""
+        return self
 
     @abstractmethod
     def create(self, size_hint: int | None = None) -> BlobWriter:

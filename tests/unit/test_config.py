@@ -46,6 +46,8 @@ def other_value(setting: Setting, draw: st.DataObject) -> tuple[str, object]:
         texts = draw.draw(st.lists(words, max_size=4))
         return ",".join(texts), tuple(texts)
     text = draw.draw(words)
+    if setting.path.endswith("endpoint_url"):
+        text = f"https://{text}.example.com"
     return text, text
 
 

@@ -26,6 +26,7 @@ LEVELS: dict[str, int] = {
     "config": 1,
     "config_checks": 1,
     "config_sources": 1,
+    "config_storage": 1,
     "runtime": 1,
     "observe": 2,
     "metadata": 2,
@@ -46,7 +47,7 @@ LEVELS: dict[str, int] = {
 
 # Families whose members may know each other, though they stand on one level.
 FAMILIES = (
-    {"settings", "config", "config_checks", "config_sources"},
+    {"settings", "config", "config_checks", "config_sources", "config_storage"},
     {"cli", "cli_config", "cli_store"},
     {"domain"},
 )

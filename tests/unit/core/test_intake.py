@@ -81,7 +81,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 
 def take(world: World, payload: Arriving | BytesPayload, **limits: int) -> Intake:
     limits = {"max_bytes": 1 << 40, "inline_max_bytes": 1_000} | limits
-    return take_in(world.store, payload, algorithm=None, **limits)
+    return take_in(world.store, world.store.storage, payload, algorithm=None, **limits)
 
 
 def arriving(data: bytes, pieces: list[int], *, declares: bool = True, **said: str) -> Arriving:
@@ -154,7 +154,7 @@ def test_a_writer_that_fails_leaves_nothing(world: World, fail_at: int, tmp_path
     storage.create = create_faulty  # type: ignore[method-assign,assignment]
     store = World(storage=storage).store
     with pytest.raises(SlowDown):
-        take_in(store, BytesPayload(DATA[:5_000]), max_bytes=MIB, inline_max_bytes=0, algorithm=None)
+        take_in(store, store.storage, BytesPayload(DATA[:5_000]), max_bytes=MIB, inline_max_bytes=0, algorithm=None)
     assert countdown.has_failed
     assert blobs(world) == []
     assert [each for each in tmp_path.glob("objects/tmp/*/*") if each.name != "lock"] == []
@@ -173,7 +173,7 @@ def pass_gate():
     with gate:
         pass
 others = [gevent.spawn(runtime.offload, pass_gate) for _ in range(runtime.DISK_THREADS)]
-late = gevent.spawn(take_in, world.store, payload, max_bytes=MIB, inline_max_bytes=0, algorithm=None)
+late = gevent.spawn(take_in, world.store, world.store.storage, payload, max_bytes=MIB, inline_max_bytes=0, algorithm=None)
 gevent.sleep(0.05)
 waits = payload.waits
 gevent.spawn(late.kill)
