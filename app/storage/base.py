@@ -7,7 +7,7 @@ tests/contract/ hold every back end to this text.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from app.domain.types import BlobRef, Body, Health
 
 CHUNK_MAX_BYTES = 1 << 20  # of an iterator that `read` gives
 ROOM_BYTES = 1 << 18  # for back ends that have no better memory
+MAIN = "main"  # the back end of `storage.backend`, beside those that have names (places.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,13 @@ class ObjectStorage(ABC):
         """The back end that keeps a blob and takes this reference: itself, unless it stands for several."""
         return self
 
+    def members(self) -> Mapping[str, ObjectStorage]:
+        """The back ends that this one stands for, by name."""
+        return {MAIN: self}
+
     @abstractmethod
     def create(self, size_hint: int | None = None) -> BlobWriter:
-        """Begin a blob under a fresh reference. Raises: SlowDown when the back end is full."""
+        """Begin a blob under a fresh reference, which holds no colon. Raises: SlowDown when the back end is full."""
 
     @abstractmethod
     def read(self, ref: BlobRef, start: int = 0, length: int | None = None) -> Body:
@@ -130,4 +135,4 @@ class ObjectStorage(ABC):
         """Remove what writers that no longer live left behind; gives how many. Never touches a live writer's."""
 
 
-__all__ = ["CHUNK_MAX_BYTES", "BlobInfo", "BlobMissing", "BlobWriter", "ObjectStorage"]
+__all__ = ["CHUNK_MAX_BYTES", "MAIN", "BlobInfo", "BlobMissing", "BlobWriter", "ObjectStorage"]

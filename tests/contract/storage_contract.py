@@ -26,6 +26,8 @@ LONG = os.urandom(1 << 16) * 51 + b"and an odd end"  # 3 MiB and more: several c
 
 
 class StorageContract:
+    is_named = False  # its references begin with its name
+
     def make(self, place: Path) -> ObjectStorage:
         """A back end, not opened, over a place of its own; the same place means the same data."""
         raise AssertionError("a contract test says how its back end is made")
@@ -103,6 +105,14 @@ class StorageContract:
         assert first != second
         storage.delete(first)
         assert read_all(storage.read(second)) == SHORT
+
+    def test_a_reference_is_short_text_without_a_colon(self, storage: ObjectStorage) -> None:
+        """A colon ends the name of a named back end, and a row has the reference as text."""
+        ref = put(storage, SHORT)
+        assert self.is_named or ":" not in ref
+        assert ref.isascii()
+        assert ref.isprintable()
+        assert len(ref) <= 128
 
     def test_a_committed_blob_takes_no_more_bytes(self, storage: ObjectStorage) -> None:
         writer = storage.create()
