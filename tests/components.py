@@ -19,6 +19,8 @@ MISSING = "component missing: "  # begins the reason of every such skip; the clo
 NODE_MAJOR_MIN = 20  # what the AWS SDK asks for
 AWS_CLI = Path(__file__).parent.parent / ".tools" / "aws-cli" / "bin" / "aws"
 NGINX = Path(__file__).parent.parent / ".tools" / "nginx" / "usr" / "sbin" / "nginx"
+AZURITE = Path(__file__).parent.parent / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+FAKE_GCS = Path(__file__).parent.parent / ".tools" / "fake-gcs-server"
 NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
 
 # Commands whose Debian package has another name.
@@ -45,6 +47,19 @@ def require_nginx() -> str:
     """The machine's, which is not on everybody's PATH, or that of `make test-deps`."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
     return found or (str(NGINX) if NGINX.is_file() else require("nginx"))
+
+
+def require_azurite() -> str:
+    """The emulator of Azure's blobs, of `make test-deps`. It needs Node.js."""
+    require("node")
+    if not AZURITE.is_file():
+        _missing("azurite", "make test-deps")
+    return str(AZURITE)
+
+
+def require_fake_gcs() -> str:
+    """The emulator of Google's storage, of `make test-deps`, or the first on the PATH."""
+    return str(FAKE_GCS) if FAKE_GCS.is_file() else require("fake-gcs-server")
 
 
 def require_python(module: str, package: str | None = None) -> ModuleType:

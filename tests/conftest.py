@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import emulators
 from tests.components import MISSING
 from tests.servers import RunningServer
 
@@ -57,6 +58,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def s3(server: RunningServer) -> Any:
     """A boto3 client of the shared server."""
     return server.client()
+
+
+@pytest.fixture(scope="session")
+def fake_gcs() -> Iterator[str]:
+    """The URL of a Google Cloud Storage that the session's tests share: use buckets of your own."""
+    with emulators.fake_gcs() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """The URL of an Azure account that the session's tests share: use containers of your own."""
+    with emulators.azurite() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the programs that client tests run against the server: Debian packages that are missing, and the npm packages of
-# tests/clients. Run again it does nothing. Without it those tests are skipped, and the closing summary counts them.
+# Installs the programs that tests run against the server, or the server against them: Debian packages that are missing,
+# the npm packages of tests/clients, and the emulators of Google's and Azure's storage. Run again it does nothing. Without
+# it those tests are skipped, and the closing summary counts them.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -59,9 +60,31 @@ if [ ! -x "$aws_cli/bin/aws" ]; then
   "$aws_cli/bin/python" -m pip install --quiet --disable-pip-version-check 'awscli==1.46.3' 'botocore[crt]'
 fi
 
-# npm's own lock is newer than the packages only right after an installation.
-if [ ! -f tests/clients/node_modules/.package-lock.json ] ||
-  [ tests/clients/package-lock.json -nt tests/clients/node_modules/.package-lock.json ]; then
-  (cd tests/clients && npm ci --no-audit --no-fund --loglevel=error)
-  touch tests/clients/node_modules/.package-lock.json
+# Installed once for a lock file: what was installed lies beside it.
+clients=tests/clients
+if ! cmp -s "$clients/package-lock.json" "$clients/node_modules/.installed-lock.json"; then
+  (cd "$clients" && npm ci --no-audit --no-fund --loglevel=error)
+  cp "$clients/package-lock.json" "$clients/node_modules/.installed-lock.json"
+fi
+
+# Azurite, with a lock of its own.
+azurite=.tools/azurite
+if ! cmp -s tests/azurite/package-lock.json "$azurite/installed-lock.json"; then
+  rm -rf "$azurite"
+  mkdir -p "$azurite"
+  cp tests/azurite/package.json tests/azurite/package-lock.json "$azurite/"
+  (cd "$azurite" && npm ci --no-audit --no-fund --loglevel=error)
+  cp "$azurite/package-lock.json" "$azurite/installed-lock.json"
+fi
+
+# fake-gcs-server. A Go since 1.21 fetches the release that the module asks for; an older one, as Debian 12 has it, cannot
+# build it: then its tests are skipped, and counted.
+fake_gcs=.tools/fake-gcs-server
+if [ ! -x "$fake_gcs" ]; then
+  if ! command -v go >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends golang-go ca-certificates
+  fi
+  if ! GOBIN="$PWD/.tools" go install github.com/fsouza/fake-gcs-server@v1.55.1; then
+    echo "fake-gcs-server was not built: it takes Go 1.21 or newer. Tests of Google's storage will be skipped." >&2
+  fi
 fi

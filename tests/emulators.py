@@ -1,0 +1,71 @@
+"""Google's and Azure's storage on this machine: the emulators, each a process of its own on a free port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+from tests.components import require_azurite, require_fake_gcs
+from tests.servers import free_port
+
+START_TIMEOUT_S = 30.0
+AZURITE_ACCOUNT = "devstoreaccount1"
+# Everybody's: Azurite's documentation has it.
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@contextlib.contextmanager
+def fake_gcs() -> Iterator[str]:
+    """The URL of a Google Cloud Storage that forgets."""
+    port = free_port()
+    command = [
+        require_fake_gcs(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory",
+        "-public-host", f"127.0.0.1:{port}", "-log-level", "error",
+    ]  # fmt: skip
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def azurite() -> Iterator[str]:
+    """The URL of an Azure account's blobs that forgets; `azure_connection` makes a connection string of it."""
+    port = free_port()
+    command = [
+        require_azurite(), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence",
+        "--skipApiVersionCheck", "--silent", "--disableTelemetry",
+    ]  # fmt: skip
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
+
+
+def azure_connection(endpoint: str) -> str:
+    protocol = endpoint.partition(":")[0]
+    return (
+        f"DefaultEndpointsProtocol={protocol};AccountName={AZURITE_ACCOUNT};AccountKey={AZURITE_KEY};"
+        f"BlobEndpoint={endpoint};"
+    )
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _wait(process, port)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    begin = time.monotonic()
+    while time.monotonic() - begin < START_TIMEOUT_S and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)  # the other side of a process boundary: there is no clock to pass
+    raise AssertionError(f"{process.args} does not answer (exit code {process.poll()})")
