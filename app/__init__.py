@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.config import Config
     from app.core.store import Store
     from app.domain.types import Principal
+    from app.observe.health import HealthChecks
     from app.observe.logging import RequestLog
     from app.observe.metrics import Metrics, NoMetrics
     from app.s3.adapter import S3Flask
@@ -30,10 +31,12 @@ DEFAULT_REGION = "us-east-1"
 def build_store(config: Config) -> Store:
     """The store of a configuration, its two engines not opened yet. Raises: ConfigError."""
     from app import registry, runtime
+    from app.core.placement import Placement, Rule
     from app.core.store import KnownUsers, Limits, Store
 
     metadata = registry.metadata_store(config.metadata.engine, config)
-    storage = registry.object_storage(config.storage.backend, config)
+    storage = registry.object_storages(config)
+    rules = [Rule(each.name, each.buckets, each.location, each.is_default) for each in config.storage.backends]
     grace_s = config.storage.garbage_grace_s
     limits = Limits(
         max_object_size_bytes=config.server.max_object_size_bytes,
@@ -44,7 +47,16 @@ def build_store(config: Config) -> Store:
     )
     directory = KnownUsers({known.principal.id: known.principal.name for known in credentials(config).values()})
     is_encrypted = config.storage.encrypted_at_rest
-    return Store(metadata, storage, runtime.now_ms, limits, config.server.region, directory, is_encrypted)
+    return Store(
+        metadata,
+        storage,
+        runtime.now_ms,
+        limits,
+        config.server.region,
+        directory,
+        is_encrypted,
+        placement=Placement(storage, rules) if rules else None,
+    )
 
 
 class Lifecycle:
@@ -75,7 +87,7 @@ class Lifecycle:
 
 def create_app(config: Config) -> Front:
     """The whole server as a WSGI application. It imports and connects; nothing is opened before `Lifecycle.open`."""
-    from app.observe import health, metrics
+    from app.observe import metrics
     from app.s3.front import Front
     from app.s3.short_way import ShortWay
 
@@ -83,8 +95,7 @@ def create_app(config: Config) -> Front:
     counters = metrics.for_config(config)
     domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
     pipeline = _pipeline(config, store, counters, domains)
-    checks = {"metadata": store.metadata.check, "storage": store.storage.check}
-    probes = health.HealthChecks(checks) if config.observability.health_check else None
+    probes = _health_checks(store) if config.observability.health_check else None
     lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None)
 
     def make_flask() -> S3Flask:
@@ -97,6 +108,18 @@ def create_app(config: Config) -> Front:
         return application
 
     return Front(make_flask, lifecycle, probes, domains)
+
+
+def _health_checks(store: Store) -> HealthChecks:
+    """A named back end that fails takes its own buckets with it and not the server, unless it is the default."""
+    from app.observe.health import HealthChecks
+    from app.storage.base import MAIN
+
+    needed = MAIN if store.placement is None else store.placement.default
+    members = store.storage.members()
+    names = {name: "storage" if name == MAIN else f"storage.{name}" for name in members}
+    checks = {"metadata": store.metadata.check, **{names[name]: each.check for name, each in members.items()}}
+    return HealthChecks(checks, optional=[names[name] for name in members if name != needed])
 
 
 def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domains: tuple[str, ...]) -> Pipeline:

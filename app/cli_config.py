@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from app.config import Config, User
+from app.config import Backend, Config, User
+from app.config_backends import known_settings
 from app.settings import walk
 
 MASK = "********"
@@ -33,9 +34,23 @@ def _lines(config: Config, places: Mapping[str, str]) -> Iterator[str]:
 def _value(value: object, *, is_secret: bool) -> str:
     """JSON is YAML too. `walk` gives the configuration's own values as the defaults."""
     if isinstance(value, tuple):
-        return json.dumps([_user(item) if isinstance(item, User) else item for item in value])
+        backends = {item.name: _backend(item) for item in value if isinstance(item, Backend)}
+        return json.dumps(backends or [_user(item) if isinstance(item, User) else item for item in value])
     return json.dumps(MASK if is_secret and value else value)
 
 
 def _user(user: User) -> dict[str, str]:
     return {"name": user.name, "id": user.id, "access_key": user.access_key, "secret_key": MASK}
+
+
+def _backend(backend: Backend) -> dict[str, object]:
+    described: dict[str, object] = {"backend": backend.kind, "buckets": list(backend.buckets)}
+    described |= {"location": backend.location, "default": backend.is_default}
+    settings = known_settings()
+    for path, value in backend.values:
+        _, *sections, name = path.split(".")
+        inner = described
+        for section in sections:
+            inner = inner.setdefault(section, {})  # type: ignore[assignment]  # a section is a mapping, made here
+        inner[name] = MASK if settings[".".join((*sections, name))].is_secret and value else value
+    return described

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.config_backends import Backend, Backends
 from app.config_checks import User, Users, check, domains, hostname, printable, signing_host
 from app.config_sources import gather, resolve
 from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
@@ -138,6 +139,12 @@ class Storage:
     reserve_bytes: int | Auto = setting(
         "auto", AutoOr(Size(0, SIZE_MAX_BYTES)), "uploads are refused below this much free space; auto: min(1 GiB, 5 %)"
     )
+    backends: tuple[Backend, ...] = setting(
+        (),
+        Backends(),
+        "further back ends by name: backend, buckets, location, default, and that back end's settings",
+        is_secret=True,
+    )
     local: Local = Local()
     memory: Memory = Memory()
     sqlite: SqliteObjects = SqliteObjects()
@@ -198,6 +205,7 @@ def all_settings() -> dict[str, Setting]:
 
 
 __all__ = [
+    "Backend",
     "Config",
     "ConfigError",
     "User",

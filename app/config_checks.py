@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from app import config_backends
 from app.domain.names import canonical_id
 from app.settings import ConfigError, Given, read_secret, unknown
 
@@ -86,6 +87,7 @@ def check(config: Config, given: Mapping[str, Given], default_secret: str) -> No
             raise ConfigError(f"{_place(given, path)}: must not be empty")
     if not config.storage.local.root_dir:
         raise ConfigError(f"{_place(given, 'storage.local.root_dir')}: must not be empty")
+    config_backends.check(config, _place(given, "storage.backends"))
     _check_tls(config, given)
     _check_users(config, given)
     _check_default_credentials(config, default_secret)

@@ -14,6 +14,7 @@ from app.settings import ConfigError
 
 if TYPE_CHECKING:
     from app.config import Config
+    from app.config_backends import Backend
     from app.metadata.base import MetadataStore
     from app.storage.base import ObjectStorage
 
@@ -50,6 +51,27 @@ def object_storage(name: str, config: Config) -> ObjectStorage:
     """The back end, not opened. Raises: ConfigError."""
     made = _load("storage.backend", STORAGE_GROUP, OBJECT_STORAGES, name)
     return cast("ObjectStorage", made.from_config(config))  # type: ignore[attr-defined]  # checked by _load
+
+
+def object_storages(config: Config) -> ObjectStorage:
+    """The back end of `storage.backend`, with those of `storage.backends` beside it; not opened. Raises: ConfigError."""
+    main = object_storage(config.storage.backend, config)
+    if not config.storage.backends:
+        return main
+    from app.storage.places import Places
+
+    return Places(main, {each.name: _named(each, config) for each in config.storage.backends})
+
+
+def _named(backend: Backend, config: Config) -> ObjectStorage:
+    from app.config_backends import config_of
+
+    setting = f"storage.backends: {backend.name}"
+    made = _load(setting, STORAGE_GROUP, OBJECT_STORAGES, backend.kind)
+    try:
+        return cast("ObjectStorage", made.from_config(config_of(config, backend)))  # type: ignore[attr-defined]  # checked by _load
+    except ConfigError as error:
+        raise ConfigError(f"{setting}: {error}") from None
 
 
 def names(group: str) -> list[str]:

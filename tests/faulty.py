@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
+from app.domain.types import BlobRef
+
 T = TypeVar("T")
 
 
@@ -43,10 +45,18 @@ def faulty(target: T, countdown: Countdown, methods: Collection[str]) -> T:
 
 
 class _Faulty:
-    def __init__(self, target: object, countdown: Countdown, methods: Collection[str]) -> None:
+    def __init__(self, target: Any, countdown: Countdown, methods: Collection[str]) -> None:
         self._target = target
         self._countdown = countdown
         self._methods = methods
+
+    def holder(self, ref: BlobRef) -> Any:
+        """What the target keeps itself is asked for here."""
+        found = self._target.holder(ref)
+        return self if found is self._target else found
+
+    def members(self) -> dict[str, Any]:
+        return {name: self if each is self._target else each for name, each in self._target.members().items()}
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._target, name)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from app.auth import access
+from app.core import placement
 from app.core.store import Directory, Store
 from app.domain import acl as acls
 from app.domain.acl import Acl, GranteeType
@@ -62,7 +63,9 @@ def create_bucket(store: Store, wish: BucketWish) -> None:
     InvalidBucketAclWithObjectOwnership, InvalidTag, BadRequest, BucketAlreadyExists, BucketAlreadyOwnedByYou.
     """
     check_bucket_name(wish.name)
-    region = _region_for(store.region, wish.location)
+    backend = None if store.placement is None or not wish.location else store.placement.at_location(wish.location)
+    # Whatever holds the bytes: clients sign with the region that GetBucketLocation says.
+    region = _region_for(store.region, None if backend is not None else wish.location)
     if wish.ownership is not None:
         _check_ownership(wish.ownership)
     validate_tags(wish.tags, BUCKET_TAGS_MAX)
@@ -78,6 +81,8 @@ def create_bucket(store: Store, wish: BucketWish) -> None:
         documents[access.OWNERSHIP_DOCUMENT] = wish.ownership
     if wish.tags:
         documents[TAGGING_DOCUMENT] = _dump_tags(wish.tags)
+    if backend is not None:
+        documents[placement.DOCUMENT] = placement.document(backend)
     new = NewBucket(wish.name, wish.owner_id, region, store.now_ms(), documents)
     try:
         store.metadata.create_bucket(new, new_op_id())

@@ -31,6 +31,7 @@ class Problem:
 
 def examine(storage: ObjectStorage, ref: BlobRef, claim: Claim, verify_bytes: bool) -> tuple[list[Problem], int]:
     """The problems of one blob, and how many of its bytes were read."""
+    storage = storage.holder(ref)
     try:
         body = storage.read(ref)
         if verify_bytes:

@@ -51,7 +51,7 @@ def put_object(store: Store, new: NewObject, payload: Payload, condition: Condit
     limits = store.limits
     received = intake.take_in(
         store,
-        store.storage,
+        store.storage_for(new.bucket),
         payload,
         max_bytes=min(SINGLE_PUT_MAX_BYTES, limits.max_object_size_bytes),
         inline_max_bytes=limits.inline_max_bytes,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.core.helpers import Helpers
+from app.core.placement import Placement
 from app.metadata.base import MetadataStore
 from app.storage.base import ObjectStorage
 
@@ -58,3 +59,8 @@ class Store:
     directory: Directory = KnownUsers()
     encrypted_at_rest: bool = False  # by what lies below, as the operator declares
     helpers: Helpers = field(default_factory=Helpers)
+    placement: Placement | None = None  # of a storage that is several
+
+    def storage_for(self, bucket: str) -> ObjectStorage:
+        """Where a bucket's new bytes go now. In the hub's thread. Raises: NoSuchBucket, ServiceUnavailable."""
+        return self.storage if self.placement is None else self.placement.storage_for(self.metadata.bucket(bucket))

@@ -258,7 +258,7 @@ class Sweeper:
 
 def _delete_all(storage: ObjectStorage, blobs: Sequence[BlobRef]) -> None:
     for blob in blobs:
-        storage.delete(blob)
+        storage.holder(blob).delete(blob)
 
 
 def _take(scan: Iterator[BlobInfo]) -> list[BlobInfo]:

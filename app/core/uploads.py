@@ -134,7 +134,7 @@ def upload_part(store: Store, upload: Upload, number: int, payload: Payload) -> 
         )
     received = intake.take_in(
         store,
-        store.storage,
+        store.storage_for(upload.bucket),
         payload,
         max_bytes=min(PART_MAX_BYTES, store.limits.max_object_size_bytes),
         inline_max_bytes=0,

@@ -1,8 +1,8 @@
 """Whether the parts of the server work, as each says of itself.
 
 /healthz  the process answers: constant, touches nothing
-/readyz   every part would accept a write now; 503 else
-/health   the same with each part's word and how long it took to give it
+/readyz   every part that all clients need would accept a write now; 503 else
+/health   every part's word and how long it took to give it; 503 where one does not work
 
 Probes cannot load the engines: an answer is kept for a second, and one check runs at a time. A part that does not
 answer at all counts as failed for everybody who asks meanwhile.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from app import runtime
@@ -36,15 +36,21 @@ class Report:
 
 
 class HealthChecks:
-    """`checks` are the parts by name: {"metadata": store.metadata.check, "storage": store.storage.check}."""
+    """`checks` are the parts by name: {"metadata": store.metadata.check, "storage": store.storage.check}.
+
+    The server is ready without those in `optional`.
+    """
 
     def __init__(
         self,
         checks: Mapping[str, Check],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
+        *,
+        optional: Collection[str] = (),
     ) -> None:
         self._checks = dict(checks)
+        self._optional = frozenset(optional)
         self._clock = clock
         self._sleep = sleep or runtime.sleep
         self._reports: tuple[Report, ...] = ()
@@ -57,7 +63,7 @@ class HealthChecks:
 
     def readiness(self) -> tuple[int, bytes]:
         """Status and JSON for /readyz."""
-        failed = [report.name for report in self._current() if not report.health.ok]
+        failed = [each.name for each in self._current() if not (each.health.ok or each.name in self._optional)]
         if failed:
             return 503, _json({"status": "error", "failed": failed})
         return 200, ALIVE

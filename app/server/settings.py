@@ -69,5 +69,5 @@ def gunicorn_settings(
 def engines_are_shared(config: Config) -> bool:
     """Whether several processes may use the chosen engines at once. Builds them without opening them."""
     metadata = registry.metadata_store(config.metadata.engine, config)
-    storage = registry.object_storage(config.storage.backend, config)
+    storage = registry.object_storages(config)
     return metadata.shared and storage.shared

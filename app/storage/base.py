@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from app import runtime
-from app.domain.errors import BlobMissing
+from app.domain.errors import BlobMissing, ServiceUnavailable
 from app.domain.types import BlobRef, Body, Health
 
 CHUNK_MAX_BYTES = 1 << 20  # of an iterator that `read` gives
@@ -96,8 +96,11 @@ class ObjectStorage(ABC):
         """Whether a write would succeed now. Answers within a second."""
 
     def holder(self, ref: BlobRef) -> ObjectStorage:
-        """The back end that keeps a blob and takes this reference: itself, unless it stands for several."""
-        return self
+        """The back end that keeps a blob and takes this reference: itself, unless it stands for several.
+
+        `Absent` for references of a named back end that this configuration does not have.
+        """
+        return self if ":" not in ref else Absent(ref)
 
     def members(self) -> Mapping[str, ObjectStorage]:
         """The back ends that this one stands for, by name."""
@@ -135,4 +138,48 @@ class ObjectStorage(ABC):
         """Remove what writers that no longer live left behind; gives how many. Never touches a live writer's."""
 
 
-__all__ = ["CHUNK_MAX_BYTES", "MAIN", "BlobInfo", "BlobMissing", "BlobWriter", "ObjectStorage"]
+class Absent(ObjectStorage):
+    """What references with a name lead to that no back end has in this configuration. Their bytes are left alone."""
+
+    shared = True
+    garbage_grace_s = 0
+    threads = runtime.DISK
+
+    def __init__(self, ref: BlobRef) -> None:
+        self.name = name_in(ref)
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def check(self) -> Health:
+        return Health(ok=False, detail=self._refusal().message)
+
+    def create(self, size_hint: int | None = None) -> BlobWriter:
+        raise self._refusal()
+
+    def read(self, ref: BlobRef, start: int = 0, length: int | None = None) -> Body:
+        raise self._refusal()
+
+    def delete(self, ref: BlobRef) -> None:
+        """Once it is configured again the blob is an orphan, and the sweep finds it."""
+
+    def scan(self, before_ms: int) -> Iterator[BlobInfo]:
+        raise self._refusal()
+
+    def clean_up(self) -> int:
+        raise self._refusal()
+
+    def _refusal(self) -> ServiceUnavailable:
+        return ServiceUnavailable(f"The storage back end {self.name}, which has the bytes, is not configured.")
+
+
+def name_in(ref: BlobRef) -> str:
+    """The name of the back end that keeps a blob: `name:reference` on a named one."""
+    name, colon, _ = ref.partition(":")
+    return name if colon else MAIN
+
+
+__all__ = ["CHUNK_MAX_BYTES", "MAIN", "Absent", "BlobInfo", "BlobMissing", "BlobWriter", "ObjectStorage", "name_in"]

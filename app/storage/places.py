@@ -12,22 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from app import runtime
 from app.domain.errors import S3Error, ServiceUnavailable
 from app.domain.types import BlobRef, Body, Health
-from app.storage.base import MAIN, BlobInfo, BlobWriter, ObjectStorage
+from app.storage.base import MAIN, Absent, BlobInfo, BlobWriter, ObjectStorage, name_in
 
 OPEN_AGAIN_S: Final = 5.0  # so often one that could not be opened is tried again
 
 is_name = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII).fullmatch
 
 _FAILURES = (S3Error, OSError)
-
-
-def name_in(ref: BlobRef) -> str:
-    """The name of the back end that keeps a blob."""
-    name, colon, _ = ref.partition(":")
-    return name if colon else MAIN
 
 
 class Places(ObjectStorage):
@@ -64,10 +57,7 @@ class Places(ObjectStorage):
         return self._members
 
     def holder(self, ref: BlobRef) -> ObjectStorage:
-        if ":" not in ref:
-            return self._main
-        name = name_in(ref)
-        return self._named.get(name) or Absent(name)
+        return self._main if ":" not in ref else self._named.get(name_in(ref)) or Absent(ref)
 
     def create(self, size_hint: int | None = None) -> BlobWriter:
         return self._main.create(size_hint)
@@ -150,6 +140,9 @@ class Named(ObjectStorage):
     def delete(self, ref: BlobRef) -> None:
         self._opened().delete(self._own(ref))
 
+    def holder(self, ref: BlobRef) -> ObjectStorage:
+        return self
+
     def scan(self, before_ms: int) -> Iterator[BlobInfo]:
         for blob in self._opened().scan(before_ms):
             yield BlobInfo(BlobRef(self._prefix + blob.ref), blob.size_bytes, blob.modified_ms)
@@ -204,42 +197,4 @@ class NamedWriter(BlobWriter):
         self._below.discard()
 
 
-class Absent(ObjectStorage):
-    """What references with a name lead to that no back end has in this configuration. Their bytes are left alone."""
-
-    shared = True
-    garbage_grace_s = 0
-    threads = runtime.DISK
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def open(self) -> None:
-        """Nothing to open."""
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def check(self) -> Health:
-        return Health(ok=False, detail=self._refusal().message)
-
-    def create(self, size_hint: int | None = None) -> BlobWriter:
-        raise self._refusal()
-
-    def read(self, ref: BlobRef, start: int = 0, length: int | None = None) -> Body:
-        raise self._refusal()
-
-    def delete(self, ref: BlobRef) -> None:
-        """Once it is configured again the blob is an orphan, and the sweep finds it."""
-
-    def scan(self, before_ms: int) -> Iterator[BlobInfo]:
-        raise self._refusal()
-
-    def clean_up(self) -> int:
-        raise self._refusal()
-
-    def _refusal(self) -> ServiceUnavailable:
-        return ServiceUnavailable(f"The storage back end {self.name}, which has the bytes, is not configured.")
-
-
-__all__ = ["MAIN", "Absent", "Named", "NamedWriter", "Places", "is_name", "name_in"]
+__all__ = ["Named", "NamedWriter", "Places", "is_name"]

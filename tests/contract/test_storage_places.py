@@ -9,10 +9,10 @@ import pytest
 
 from app.domain.errors import InternalError, ServiceUnavailable
 from app.domain.types import BlobRef, Health
-from app.storage.base import MAIN, BlobInfo, BlobMissing, ObjectStorage
+from app.storage.base import MAIN, BlobInfo, BlobMissing, ObjectStorage, name_in
 from app.storage.local import LocalStorage
 from app.storage.memory import MemoryStorage
-from app.storage.places import OPEN_AGAIN_S, Named, Places, is_name, name_in
+from app.storage.places import OPEN_AGAIN_S, Named, Places, is_name
 from tests.contract.storage_contract import (
     FAR_FUTURE_MS,
     SHORT,
@@ -118,6 +118,15 @@ def test_bytes_on_a_back_end_that_is_not_configured_are_left_alone(places: Place
     assert "gone" in health.detail
 
 
+def test_a_back_end_without_others_beside_it_leaves_their_bytes_alone() -> None:
+    lost = BlobRef("gone:0123456789abcdef0123456789abcdef")
+    holder = MemoryStorage().holder(lost)
+    assert holder.name == "gone"
+    holder.delete(lost)
+    with pytest.raises(ServiceUnavailable, match=r"gone.*not configured"):
+        holder.read(lost)
+
+
 def test_a_reference_of_one_is_none_of_another(places: Places) -> None:
     ref = put(places, SHORT)
     for name in ("cold", "warm"):
@@ -133,7 +142,7 @@ def test_one_that_is_away_keeps_no_other_from_work() -> None:
     kept = {put(places, SHORT), put(places.members()["warm"], SHORT)}
     seen = []
     scan = places.scan(FAR_FUTURE_MS)
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(ServiceUnavailable):  # noqa: PT012  # what comes before the error counts
         while True:
             seen.append(next(scan).ref)
     assert set(seen) == kept

@@ -18,7 +18,11 @@ from app.settings import AutoOr, Choice, Flag, Integer, Setting, Size, TextList
 ROOT = Path(__file__).parents[2]
 SETTINGS = all_settings()
 # Their values must fit each other, or name a file that exists.
-ALONE = [name for name in SETTINGS if not name.endswith("_file") and name != "auth.users" and name != "server.host"]
+ALONE = [
+    name
+    for name in SETTINGS
+    if not name.endswith("_file") and name not in ("auth.users", "storage.backends") and name != "server.host"
+]
 
 
 def value_at(config: Config, path: str) -> object:

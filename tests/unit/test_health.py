@@ -53,6 +53,15 @@ def test_one_failing_part_makes_the_server_unready_but_alive() -> None:
     assert json.loads(body)["components"]["storage"]["detail"] == "the disk is full"
 
 
+def test_a_part_that_is_optional_is_reported_but_the_server_is_ready() -> None:
+    parts = {"metadata": well, "storage": well, "storage.cold": ill}
+    health = HealthChecks(parts, Clock(), optional=["storage.cold"])
+    assert health.readiness()[0] == 200
+    status, body = health.health()
+    assert (status, json.loads(body)["components"]["storage.cold"]["status"]) == (503, "error")
+    assert HealthChecks(parts, Clock()).readiness()[0] == 503
+
+
 def test_a_check_that_raises_is_a_failure_without_its_text() -> None:
     def broken() -> Health:
         raise OSError("/srv/secret/place")

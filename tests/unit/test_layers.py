@@ -24,6 +24,7 @@ LEVELS: dict[str, int] = {
     "domain": 0,
     "settings": 1,
     "config": 1,
+    "config_backends": 1,
     "config_checks": 1,
     "config_sources": 1,
     "config_storage": 1,
@@ -47,7 +48,7 @@ LEVELS: dict[str, int] = {
 
 # Families whose members may know each other, though they stand on one level.
 FAMILIES = (
-    {"settings", "config", "config_checks", "config_sources", "config_storage"},
+    {"settings", "config", "config_backends", "config_checks", "config_sources", "config_storage"},
     {"cli", "cli_config", "cli_store"},
     {"domain"},
 )

@@ -150,6 +150,9 @@ def test_garbage_that_cannot_be_deleted_does_not_hold_up_the_rest(world: World) 
         def __getattr__(self, name: str) -> object:
             return getattr(world.storage, name)
 
+        def holder(self, ref: BlobRef) -> object:
+            return self
+
         def delete(self, ref: BlobRef) -> None:
             if ref == stuck and is_bad:
                 raise ServiceUnavailable
