@@ -55,17 +55,17 @@ def _running(command: list[str], port: int) -> Iterator[None]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        _wait(process, port)
+        _wait(process, command[0], port)
         yield
     finally:
         process.kill()
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], program: str, port: int) -> None:
     begin = time.monotonic()
     while time.monotonic() - begin < START_TIMEOUT_S and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)  # the other side of a process boundary: there is no clock to pass
-    raise AssertionError(f"{process.args} does not answer (exit code {process.poll()})")
+    raise AssertionError(f"{program} does not answer (exit code {process.poll()})")

@@ -1,0 +1,230 @@
+"""Blobs as block blobs in a container of an Azure storage account.
+
+Every blob is written where there is none (If-None-Match: *): what has a name never changes (I1), so a download may be
+gone on with by name, and a request that is repeated because an answer was lost is refused, which says that its bytes may
+be there. Each request that carries bytes carries their MD5, and the service compares it.
+
+A large blob goes up as blocks under one name, which a list makes one blob in the end. Blocks that no list names are
+dropped by the service after a week.
+
+The client's own retries are off, and its downloads are not used: they ask for a range at a time and keep it whole.
+
+Source: "Blob service REST API", Microsoft Learn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import requests
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest
+from azure.storage.blob import BlobBlock, ContainerClient
+
+from app.domain.digests import Digests
+from app.settings import ConfigError
+from app.storage import azure_errors
+from app.storage.http_pool import PIECE_BYTES, PooledAdapter, size_of_object
+from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
+from app.storage.remote_calls import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Kind, Trouble, UpstreamError
+from app.storage.remote_upstream import Download, Entry, Page, Upload, Upstream
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.config_storage import Azure
+
+BLOCKS_MAX = 50_000
+PAGE_ENTRIES_MAX = 1_000
+
+_DIFFERS = Trouble(Kind.WRONG, "StoredBytesDiffer")
+
+
+class AzureStorage(RemoteStorage):
+    name = "azure"
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        settings, grace = config.storage.azure, config.storage.garbage_grace_s
+        _check(settings)
+        return cls(
+            lambda: AzureUpstream(settings),
+            prefix=settings.prefix,
+            garbage_grace_s=GARBAGE_GRACE_S if grace == "auto" else grace,
+        )
+
+
+class AzureUpstream(Upstream):
+    """One container."""
+
+    parts_max = BLOCKS_MAX
+    classify = staticmethod(azure_errors.classify)
+
+    def __init__(self, settings: Azure) -> None:
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, PooledAdapter())
+        self._container = _make_client(settings, self._session)
+
+    def close(self) -> None:
+        self._container.close()
+        self._session.close()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def put(self, name: str, content: memoryview) -> None:
+        try:
+            self._blob(name).upload_blob(
+                bytes(content), length=len(content), overwrite=False, validate_content=True, max_concurrency=1
+            )
+        except (ResourceExistsError, ResourceModifiedError):
+            found = self._blob(name).get_blob_properties()  # of an attempt whose answer was lost
+            digests = Digests()
+            digests.update_md5(content)
+            if found.size != len(content) or found.content_settings.content_md5 != bytes.fromhex(digests.md5_hex()):
+                raise UpstreamError(_DIFFERS) from None
+
+    def begin(self, name: str) -> Upload:
+        return BlockUpload(self._blob(name))
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, name: str, start: int, end: int | None) -> Download:
+        headers = {"x-ms-version": self._container.api_version, "Accept-Encoding": "identity"}
+        if start or end is not None:
+            headers["x-ms-range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        request = HttpRequest("GET", self._blob(name).url, headers=headers)
+        # The one way to an answer that is not read whole; other packages of the vendor build on it too.
+        answer = self._container._pipeline.run(request, stream=True).http_response
+        if answer.status_code >= 300:
+            with answer:
+                answer.read()
+            raise HttpResponseError(response=answer)
+        return AzureDownload(answer, start)
+
+    def size(self, name: str) -> int:
+        size_bytes: int = self._blob(name).get_blob_properties().size
+        return size_bytes
+
+    def page(self, prefix: str, cursor: str | None) -> Page:
+        pages: Any = self._container.list_blobs(name_starts_with=prefix, results_per_page=PAGE_ENTRIES_MAX).by_page(
+            cursor
+        )
+        entries = [Entry(blob.name, blob.size, int(blob.last_modified.timestamp() * 1_000)) for blob in next(pages, ())]
+        return Page(entries, pages.continuation_token or None)
+
+    # -- deleting ------------------------------------------------------------------------------------------------
+
+    def delete(self, name: str) -> None:
+        try:
+            self._blob(name).delete_blob()
+        except ResourceNotFoundError as error:
+            if azure_errors.code_of(error) != azure_errors.NO_BLOB:
+                raise
+
+    def _blob(self, name: str) -> Any:
+        return self._container.get_blob_client(name)
+
+
+class BlockUpload(Upload):
+    """Blocks under the name of a blob that is not there yet."""
+
+    def __init__(self, blob: Any) -> None:
+        self._blob = blob
+        self._blocks: list[str] = []
+
+    def put_part(self, number: int, content: memoryview, is_last: bool) -> None:
+        block_id = f"{number:08d}"  # all of one length
+        self._blob.stage_block(block_id, bytes(content), length=len(content), validate_content=True)
+        if len(self._blocks) < number:
+            self._blocks.append(block_id)
+
+    def complete(self, size_bytes: int) -> None:
+        blocks = [BlobBlock(block_id=block_id) for block_id in self._blocks]
+        try:
+            self._blob.commit_block_list(blocks, match_condition=MatchConditions.IfMissing)
+        except HttpResponseError as error:
+            if azure_errors.code_of(error) not in azure_errors.DONE_BEFORE:
+                raise
+            if self._blob.get_blob_properties().size != size_bytes:
+                raise UpstreamError(_DIFFERS) from error
+
+    def abort(self) -> None:
+        """Blocks cannot be deleted, but a blob of that name takes them with it."""
+        try:
+            self._blob.upload_blob(b"", length=0, overwrite=False)
+        except (ResourceExistsError, ResourceModifiedError):
+            return  # the list had an effect after all; nobody knows this name, and the sweep finds it
+        self._blob.delete_blob()
+
+
+class AzureDownload(Download):
+    """The answer to a GET, its body not read yet."""
+
+    def __init__(self, answer: Any, start: int) -> None:
+        """Raises: UpstreamError for an answer that does not begin at `start`, closed."""
+        self._answer = answer
+        self._pieces: Iterator[bytes] = answer.iter_raw()
+        self._rest = b""
+        size_bytes = size_of_object(answer.status_code, answer.headers, start)
+        if size_bytes is None:
+            self.close()
+            raise UpstreamError(Trouble(Kind.WRONG, "UnexpectedRange"))
+        self.size_bytes = size_bytes
+
+    def read(self, count: int) -> bytes:
+        piece = self._rest or next(self._pieces, b"")
+        self._rest = piece[count:]
+        return piece[:count]
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def _check(settings: Azure) -> None:
+    """Raises: ConfigError."""
+    if not settings.container:
+        raise ConfigError("storage.azure.container: the container that holds the objects' bytes must be named")
+    if bool(settings.connection_string) == settings.use_managed_identity:
+        raise ConfigError("storage.azure: give either connection_string or use_managed_identity")
+    if settings.use_managed_identity and not (settings.account or settings.endpoint_url):
+        raise ConfigError("storage.azure.account: a managed identity needs the name of the account")
+
+
+def _make_client(settings: Azure, session: requests.Session) -> ContainerClient:
+    """Connects to nothing. Raises: ConfigError."""
+    transport = RequestsTransport(
+        session=session,
+        session_owner=False,
+        connection_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        connection_data_block_size=PIECE_BYTES,
+    )
+    options: dict[str, Any] = {"transport": transport, "retry_total": 0}
+    if settings.use_managed_identity:
+        account_url = settings.endpoint_url or f"https://{settings.account}.blob.core.windows.net"
+        return ContainerClient(account_url, settings.container, credential=_managed_identity(), **options)
+    parts = [part for part in settings.connection_string.strip().split(";") if part]
+    if settings.endpoint_url:
+        parts = [part for part in parts if not part.lower().startswith("blobendpoint=")]
+        parts.append(f"BlobEndpoint={settings.endpoint_url}")
+    try:
+        return ContainerClient.from_connection_string(";".join(parts), settings.container, **options)
+    except ValueError:
+        # Not its text: it may hold the key.
+        raise ConfigError("storage.azure.connection_string: not a connection string of a storage account") from None
+
+
+def _managed_identity() -> Any:
+    """Of the machine, or of the pod where it has one; AZURE_CLIENT_ID chooses where there are several."""
+    from azure.identity import ManagedIdentityCredential  # half as large as all the rest, and seldom needed
+
+    return ManagedIdentityCredential(
+        client_id=os.environ.get("AZURE_CLIENT_ID"),
+        connection_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retry_total=1,
+    )

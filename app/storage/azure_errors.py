@@ -1,0 +1,63 @@
+"""What the failures of Azure's service and client mean."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from app.storage.http_pool import transport_trouble
+from app.storage.remote_calls import Kind, Trouble, describe
+
+NO_BLOB = "BlobNotFound"
+# What a list of blocks is answered that had its effect before.
+DONE_BEFORE = frozenset({"BlobAlreadyExists", "ConditionNotMet", "InvalidBlockList", "TargetConditionNotMet"})
+
+_BUSY = frozenset({"ServerBusy", "TooManyRequests"})
+_WRONG = frozenset({"Md5Mismatch", "Crc64Mismatch"})
+_RANGE = 416
+_TIMED_OUT = 408
+_TOO_MANY = 429
+_WORD = re.compile(r"\w{1,64}", re.ASCII)
+
+
+def classify(error: Exception) -> Trouble | None:
+    """None for what is not the vendor's, nor of the transport below."""
+    if isinstance(error, HttpResponseError):
+        return _of_answer(error)
+    if type(error) is AzureError:  # of the client itself, which has compared an answer's MD5
+        return Trouble(Kind.WRONG, "Md5Mismatch")
+    if isinstance(error, AzureError):
+        return Trouble(Kind.AWAY, describe(error))
+    return transport_trouble(error)
+
+
+def code_of(error: HttpResponseError) -> str:
+    """The service's word for it; empty where it has none. The message is left alone: it may hold a signed URL."""
+    answer: Any = error.response
+    code = answer.headers.get("x-ms-error-code", "") if answer is not None else ""
+    return code if _WORD.fullmatch(code) else ""
+
+
+def _of_answer(error: HttpResponseError) -> Trouble:
+    status, word = error.status_code or 0, code_of(error)
+    code = f"{status} {word}".rstrip()
+    if error.response is None:
+        return Trouble(_without_answer(error), describe(error))
+    if word in _BUSY or status == _TOO_MANY:
+        return Trouble(Kind.THROTTLED, code)
+    if status >= 500 or status == _TIMED_OUT:
+        return Trouble(Kind.AWAY, code)
+    if word == NO_BLOB:
+        return Trouble(Kind.MISSING, code)
+    if status == _RANGE:
+        return Trouble(Kind.SHORT, code)
+    if word in _WRONG:
+        return Trouble(Kind.WRONG, code)
+    return Trouble(Kind.REFUSED, code, "look at the account, the container and what the credentials may do there")
+
+
+def _without_answer(error: HttpResponseError) -> Kind:
+    """An identity that cannot be had is a matter for the operator; anything else is a connection that broke."""
+    return Kind.REFUSED if isinstance(error, ClientAuthenticationError) else Kind.AWAY

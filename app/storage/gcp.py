@@ -1,0 +1,260 @@
+"""Blobs in a bucket of Google Cloud Storage.
+
+Every object is written where there is none (ifGenerationMatch=0): what has a name never changes (I1), so a download may
+be gone on with by name, and a request that is repeated because an answer was lost is refused with 412, which says that
+its bytes may be there. The service keeps a CRC32C of every object; it is compared before anything is acknowledged.
+
+A large blob goes up in the chunks of one resumable upload. Such an upload, when it is left, ends by itself after a week.
+
+google-cloud-storage finds the credentials and the service, and makes the small requests. Those that carry bytes go
+through its session: its own methods copy them together, and its downloads push instead of being pulled.
+
+Source: "Cloud Storage JSON API" and "Resumable uploads", Google Cloud documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+from google.api_core.exceptions import NotFound, PreconditionFailed, from_http_response
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage as sdk
+from google.oauth2 import service_account
+
+from app.domain.digests import Digests
+from app.settings import ConfigError
+from app.storage import gcp_errors
+from app.storage.gcp_upload import ResumableUpload, Stored
+from app.storage.http_pool import Pieces, PooledAdapter, ResponseDownload
+from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
+from app.storage.remote_calls import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Kind, Trouble, UpstreamError
+from app.storage.remote_memory import PART_BYTES
+from app.storage.remote_upstream import Download, Entry, Page, Upload, Upstream
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.config_storage import Gcp
+
+GOOGLES = ".googleapis.com"  # an address of the service itself, through a private endpoint for example
+OBJECT_MAX_BYTES = 5 << 40
+PAGE_ENTRIES_MAX = 1_000
+BYTES = "application/octet-stream"
+
+_TIMEOUTS_S = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+_NO_BUCKET = Trouble(Kind.REFUSED, "NoSuchBucket", "create the bucket, or name another in storage.gcp.bucket")
+_DIFFERS = Trouble(Kind.WRONG, "StoredBytesDiffer")
+
+
+class GcpStorage(RemoteStorage):
+    name = "gcp"
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        settings, grace = config.storage.gcp, config.storage.garbage_grace_s
+        if not settings.bucket:
+            raise ConfigError("storage.gcp.bucket: the bucket that holds the objects' bytes must be named")
+        return cls(
+            lambda: GcpUpstream(settings),
+            prefix=settings.prefix,
+            garbage_grace_s=GARBAGE_GRACE_S if grace == "auto" else grace,
+        )
+
+
+class GcpUpstream(Upstream):
+    """One bucket. Raises, when it is made: ConfigError, for credentials that are not there."""
+
+    parts_max = OBJECT_MAX_BYTES // PART_BYTES
+    classify = staticmethod(gcp_errors.classify)
+
+    def __init__(self, settings: Gcp) -> None:
+        self._client = _make_client(settings)
+        self._session: requests.Session = (
+            self._client._http
+        )  # what the documentation itself reaches for to size the pool
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, PooledAdapter())
+        self._bucket = self._client.bucket(settings.bucket)
+        self._endpoint = settings.endpoint_url.rstrip("/")
+        self._path = f"storage/v1/b/{quote(settings.bucket, safe='')}/o"
+
+    def close(self) -> None:
+        self._client.close()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def put(self, name: str, content: memoryview) -> None:
+        digests = Digests(("CRC32C",))
+        digests.update_others(content)
+        wanted = Stored(len(content), digests.checksum("CRC32C"))
+        boundary = secrets.token_hex(16)
+        about = json.dumps({"name": name, "contentType": BYTES, "crc32c": wanted.crc32c})
+        head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{about}\r\n--{boundary}\r\nContent-Type: {BYTES}\r\n\r\n"
+        answer = self.send(
+            "POST",
+            self._url("upload/", uploadType="multipart", ifGenerationMatch="0", fields="size,crc32c"),
+            {"Content-Type": f"multipart/related; boundary={boundary}"},
+            Pieces((head.encode(), content, f"\r\n--{boundary}--".encode())),
+        )
+        try:
+            self.require_success(answer)
+            self.require_same(self.stored(answer.json()), wanted)
+        except PreconditionFailed:
+            self.require_same(self.find(name), wanted)  # of an attempt whose answer was lost
+        except NotFound as error:
+            raise UpstreamError(_NO_BUCKET) from error
+
+    def begin(self, name: str) -> Upload:
+        try:
+            session_url = self._bucket.blob(name).create_resumable_upload_session(
+                content_type=BYTES, checksum=None, if_generation_match=0, timeout=_TIMEOUTS_S, retry=None
+            )
+        except NotFound as error:
+            raise UpstreamError(_NO_BUCKET) from error
+        return ResumableUpload(self, name, self._reachable(session_url))
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, name: str, start: int, end: int | None) -> Download:
+        headers = {"Accept-Encoding": "identity"}
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        answer = self.send("GET", self._url("download/", name, alt="media"), headers, is_stream=True)
+        if not answer.ok:
+            with answer:
+                self._require_object(answer)
+        return ResponseDownload(answer, start)
+
+    def size(self, name: str) -> int:
+        answer = self.send("GET", self._url("", name, fields="size,crc32c"))
+        self._require_object(answer)
+        return self.stored(answer.json()).size_bytes
+
+    def page(self, prefix: str, cursor: str | None) -> Page:
+        found = self._client.list_blobs(
+            self._bucket,
+            prefix=prefix,
+            page_token=cursor,
+            page_size=PAGE_ENTRIES_MAX,
+            fields="items(name,size,timeCreated),nextPageToken",
+            timeout=_TIMEOUTS_S,
+            retry=None,
+        )
+        try:
+            entries = [_entry(blob) for blob in next(found.pages)]
+        except StopIteration:
+            entries = []
+        except NotFound as error:
+            raise UpstreamError(_NO_BUCKET) from error
+        return Page(entries, found.next_page_token)
+
+    # -- deleting ------------------------------------------------------------------------------------------------
+
+    def delete(self, name: str) -> None:
+        try:
+            self._bucket.delete_blob(name, timeout=_TIMEOUTS_S, retry=None)
+        except NotFound:
+            self._require_bucket()
+
+    # -- requests, also for uploads ------------------------------------------------------------------------------
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: Iterable[memoryview] | memoryview | None = None,
+        *,
+        is_stream: bool = False,
+    ) -> requests.Response:
+        """The answer, whatever it says. Raises: requests' and google.auth's exceptions."""
+        data: Any = body  # urllib3 takes an iterable of memoryviews, though the types of requests say nothing of it
+        return self._session.request(
+            method, url, data=data, headers=headers, timeout=_TIMEOUTS_S, stream=is_stream, allow_redirects=False
+        )
+
+    def require_success(self, answer: requests.Response) -> None:
+        """Raises: GoogleAPICallError."""
+        if not answer.ok or answer.is_redirect:
+            raise from_http_response(answer)
+
+    def stored(self, about: dict[str, Any]) -> Stored:
+        """From an object's resource. Raises: UpstreamError."""
+        try:
+            return Stored(int(about["size"]), str(about["crc32c"]))
+        except (KeyError, ValueError) as error:
+            raise UpstreamError(Trouble(Kind.WRONG, "UnexpectedAnswer")) from error
+
+    def find(self, name: str) -> Stored | None:
+        """What lies under a name; None where there is nothing. Raises: as `send`, GoogleAPICallError."""
+        answer = self.send("GET", self._url("", name, fields="size,crc32c"))
+        if answer.status_code == gcp_errors.MISSING:
+            return None
+        self.require_success(answer)
+        return self.stored(answer.json())
+
+    def require_same(self, found: Stored | None, wanted: Stored) -> None:
+        """Raises: UpstreamError."""
+        if found != wanted:
+            raise UpstreamError(_DIFFERS)
+
+    def _require_object(self, answer: requests.Response) -> None:
+        """Raises: GoogleAPICallError, UpstreamError when it is the bucket that is missing."""
+        if answer.status_code == gcp_errors.MISSING:
+            self._require_bucket()
+        self.require_success(answer)
+
+    def _require_bucket(self) -> None:
+        """The service answers 404 for either. Asked for rarely; listing takes a right that we have. Raises: as `page`."""
+        found = self._client.list_blobs(
+            self._bucket, max_results=1, fields="nextPageToken", timeout=_TIMEOUTS_S, retry=None
+        )
+        try:
+            next(found.pages, None)
+        except NotFound as error:
+            raise UpstreamError(_NO_BUCKET) from error
+
+    def _url(self, service: str, name: str | None = None, **query: str) -> str:
+        path = self._path if name is None else f"{self._path}/{quote(name, safe='')}"
+        return f"{self._client.api_endpoint}/{service}{path}?{urlencode(query)}"
+
+    def _reachable(self, session_url: str) -> str:
+        """Through the endpoint that was configured: what stands behind it may name itself otherwise."""
+        parts = urlsplit(session_url)
+        return f"{self._endpoint}{parts.path}?{parts.query}" if self._endpoint else session_url
+
+
+def _make_client(settings: Gcp) -> sdk.Client:
+    """Connects to nothing but, where no file says who we are, to the machine's own metadata service."""
+    endpoint = settings.endpoint_url.rstrip("/")
+    credentials: Any = None
+    if settings.credentials_file:
+        try:
+            credentials = service_account.Credentials.from_service_account_file(
+                settings.credentials_file, scopes=("https://www.googleapis.com/auth/devstorage.read_write",)
+            )
+        except (OSError, ValueError, GoogleAuthError) as error:
+            raise ConfigError(f"storage.gcp.credentials_file: {_complaint(error)}") from error
+    elif endpoint and not (urlsplit(endpoint).hostname or "").endswith(GOOGLES):
+        credentials = AnonymousCredentials()
+    try:
+        return sdk.Client(
+            project=settings.project or None,
+            credentials=credentials,
+            client_options={"api_endpoint": endpoint} if endpoint else None,
+        )
+    except GoogleAuthError as error:
+        raise ConfigError(f"storage.gcp: {_complaint(error)}") from error
+
+
+def _complaint(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _entry(blob: Any) -> Entry:
+    return Entry(blob.name, blob.size, int(blob.time_created.timestamp() * 1_000))

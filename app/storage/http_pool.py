@@ -1,0 +1,88 @@
+"""What the clients that are made of `requests`, Google's and Azure's, share: connections, bodies and answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from app.storage.remote_calls import Kind, Trouble, UpstreamError, describe
+from app.storage.remote_upstream import CONNECTIONS_MAX, Download
+
+HOSTS_MAX = 4  # the service, and who gives out credentials
+PIECE_BYTES = 1 << 18
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)", re.ASCII)
+
+
+class PooledAdapter(HTTPAdapter):
+    """A connection for every thread, kept; no retries, for those are ours (remote_calls)."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=HOSTS_MAX, pool_maxsize=CONNECTIONS_MAX, max_retries=0)
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(request.body, (bytes, memoryview)) and len(request.body) > PIECE_BYTES:
+            request.body = Pieces((request.body,))
+        return super().send(request, *args, **kwargs)
+
+
+class Pieces:
+    """A body that leaves in pieces, without being copied together: the time-out for sending holds for each of them.
+
+    For one call of `sendall` it is the time for all that was given, and the client takes the short one for connecting.
+    """
+
+    def __init__(self, contents: tuple[bytes | memoryview, ...]) -> None:
+        self._contents = contents
+        self._size_bytes = sum(len(content) for content in contents)
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Any number of times: a request may be repeated."""
+        for content in self._contents:
+            view = memoryview(content)
+            for start in range(0, len(view), PIECE_BYTES):
+                yield view[start : start + PIECE_BYTES]
+
+
+class ResponseDownload(Download):
+    """The answer to a GET, its body not read yet."""
+
+    def __init__(self, response: requests.Response, start: int) -> None:
+        """Raises: UpstreamError for an answer that does not begin at `start`, closed."""
+        self._response = response
+        size_bytes = size_of_object(response.status_code, response.headers, start)
+        if size_bytes is None:
+            self.close()
+            raise UpstreamError(Trouble(Kind.WRONG, "UnexpectedRange"))
+        self.size_bytes = size_bytes
+
+    def read(self, count: int) -> bytes:
+        content: bytes = self._response.raw.read(count, decode_content=False)
+        return content
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def transport_trouble(error: Exception) -> Trouble | None:
+    """What an exception of `requests` or of urllib3 below it means: no connection, or one that broke."""
+    if isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)):
+        return Trouble(Kind.AWAY, describe(error))
+    return None
+
+
+def size_of_object(status: int, headers: Mapping[str, str], start: int) -> int | None:
+    """The whole object's, by an answer that begins at `start`; None where it says that it begins elsewhere."""
+    if status == requests.codes.partial_content:
+        match = _CONTENT_RANGE.match(headers.get("Content-Range", ""))
+        return int(match[2]) if match and int(match[1]) == start else None
+    length = headers.get("Content-Length", "")
+    return int(length) if not start and length.isascii() and length.isdigit() else None
