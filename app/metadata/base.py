@@ -261,6 +261,23 @@ class MetadataStore(ABC):
     def expire_condemned(self, before_ms: int, limit: int) -> int:
         """Forget that blobs were condemned before `before_ms`; gives how many. Later than any publish could take."""
 
+    # -- moving bytes between back ends --------------------------------------------------------------------------
+
+    @abstractmethod
+    def move_blob(self, version: Version, new: BlobRef, now_ms: int) -> bool:
+        """Let a row, as it was read, refer to a copy of its blob; the old one becomes garbage. Whether it now does.
+
+        False: the row is gone or refers to something else, and nothing changed. Nothing else of the row changes, nor its
+        place in any order, and the change feed does not hear of it. Repeating is harmless. Raises: BlobCondemned.
+        """
+
+    @abstractmethod
+    def move_part(self, upload_id: str, part: Part, new: BlobRef, now_ms: int) -> bool:
+        """As `move_blob`, of a part as it was read: for its upload, and for every object whose content it is.
+
+        False also for an upload that was aborted. A Complete that is under way is not disturbed.
+        """
+
     # -- for fsck, export and the change feed --------------------------------------------------------------------
 
     @abstractmethod

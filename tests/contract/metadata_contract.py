@@ -18,6 +18,7 @@ from tests.contract.metadata.conditions import ConditionContract
 from tests.contract.metadata.durable import DurableContract
 from tests.contract.metadata.garbage import GarbageContract
 from tests.contract.metadata.listing import ListingContract
+from tests.contract.metadata.moving import MoveContract
 from tests.contract.metadata.orphans import OrphanContract
 from tests.contract.metadata.publishing import PublishContract
 from tests.contract.metadata.removing import RemoveContract
@@ -34,6 +35,7 @@ class MetadataContract(
     UploadContract,
     GarbageContract,
     OrphanContract,
+    MoveContract,
     WholeContract,
 ):
     """Every sentence of the contract that holds for every engine."""

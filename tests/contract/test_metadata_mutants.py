@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from app.domain.types import Condition, ListQuery, NewVersion, Page, Published, Version, VersionQuery
+from app.domain.types import BlobRef, Condition, ListQuery, NewVersion, Page, Published, Version, VersionQuery
 from app.metadata.kv import layout
 from app.metadata.kv.buckets import Buckets
 from app.metadata.kv.history import History, check_condition
 from app.metadata.kv.keyspace import Batch, Transaction
 from app.metadata.kv.listing import Listings, Walk
 from app.metadata.kv.memory import MemoryKeyspace, MemoryStore
+from app.metadata.kv.moving import Moving
 from app.metadata.kv.objects import Objects
 from app.metadata.kv.plumbing import Plumbing
 from app.metadata.kv.store import KeyValueStore
@@ -203,6 +205,29 @@ def leases_to_everybody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(KeyValueStore, "lease", lambda self, name, holder, now_ms, ttl_ms: True)
 
 
+def moves_without_a_look_at_the_row(patch: pytest.MonkeyPatch) -> None:
+    move = Moving._move_blob
+
+    def blind(self: Moving, version: Version, new: BlobRef, now_ms: int) -> bool:
+        now = self.look_up(version.bucket, version.key).version  # type: ignore[attr-defined]
+        return move(self, now or version, new, now_ms)
+
+    patch.setattr(Moving, "_move_blob", blind)
+
+
+def leaves_what_was_moved(patch: pytest.MonkeyPatch) -> None:
+    exchange = Moving._exchange
+
+    def hoarding(self: Moving, old: BlobRef, new: BlobRef, bucket_id: int) -> Counter[bytes]:
+        return +exchange(self, old, new, bucket_id)
+
+    patch.setattr(Moving, "_exchange", hoarding)
+
+
+def moves_parts_that_nobody_has(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Moving, "_has_parts", lambda self, tx, upload_id, *, is_deleted: True)
+
+
 MUTANTS: list[Seed] = [
     forgets_conditions, checks_conditions_before_the_commit, commits_without_its_checks, loses_garbage,
     gives_up_what_is_referred_to, counts_grace_from_the_first_reference, forgets_what_it_condemned,
@@ -210,7 +235,7 @@ MUTANTS: list[Seed] = [
     keeps_a_completed_upload_for_ever, follows_the_clock_back, makes_no_older_version_current, updates_the_head_only,
     deletes_full_buckets, reuses_bucket_ids, orders_keys_by_utf16, guesses_that_a_full_page_is_truncated,
     lists_a_common_prefix_twice, ends_a_prefix_at_the_last_letter_of_two_bytes, starts_a_key_again_when_a_version_is_gone, logs_no_removal,
-    leases_to_everybody,
+    leases_to_everybody, moves_without_a_look_at_the_row, leaves_what_was_moved, moves_parts_that_nobody_has,
 ]  # fmt: skip
 
 

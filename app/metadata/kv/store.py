@@ -9,6 +9,7 @@ from app.metadata.base import MetadataStore
 from app.metadata.kv import layout
 from app.metadata.kv.buckets import Buckets
 from app.metadata.kv.listing import Listings
+from app.metadata.kv.moving import Moving
 from app.metadata.kv.objects import Objects
 from app.metadata.kv.rows import dump, load, load_bucket, load_version
 from app.metadata.kv.sweeping import Sweeping
@@ -16,7 +17,7 @@ from app.metadata.kv.uploads import Uploads
 from app.metadata.kv.verification import verify_bucket
 
 
-class KeyValueStore(Buckets, Objects, Listings, Uploads, Sweeping, MetadataStore):
+class KeyValueStore(Buckets, Objects, Listings, Uploads, Sweeping, Moving, MetadataStore):
     """Optimistic commits, one scope at a time, retried at most ATTEMPTS_MAX times (then SlowDown)."""
 
     def open(self) -> None:

@@ -123,7 +123,7 @@ def _statements(connection: apsw.Connection, request: Request, is_logging: bool,
             if step.index < 0 or row[step.index] is not None:
                 connection.execute(step.sql, named)
         found = Found._make(row)
-        if is_logging:
+        if is_logging and mutation.kind:
             _log(connection, request, now_ms)
     rows = [] if mutation.answer is None else connection.execute(mutation.answer, named).fetchall()
     return Outcome(found, rows)

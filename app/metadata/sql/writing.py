@@ -9,6 +9,7 @@ from typing import Any
 
 from app.domain.errors import S3Error
 from app.domain.types import (
+    BlobRef,
     Bucket,
     Condition,
     NewBucket,
@@ -23,7 +24,7 @@ from app.domain.types import (
     Versioning,
 )
 from app.metadata.base import MetadataStore
-from app.metadata.sql import buckets, objects, params, rows, uploads
+from app.metadata.sql import buckets, moving, objects, params, rows, uploads
 from app.metadata.sql.execution import PublishRequest, RemoveRequest, Request
 from app.metadata.sql.mutation import Found, Mutation, Outcome
 
@@ -108,6 +109,18 @@ class Writing(MetadataStore):
     def abort_upload(self, bucket: str, key: str, upload_id: str, op_id: str, now_ms: int) -> None:
         named: params.Named = {"bucket": bucket, "key": key, "upload_id": upload_id, "now_ms": now_ms}
         self.write(uploads.ABORT_UPLOAD, named, op_id)
+
+    # -- moving --------------------------------------------------------------------------------------------------
+
+    def move_blob(self, version: Version, new: BlobRef, now_ms: int) -> bool:
+        return version.content.blob is not None and _is_moved(self.submit(moving.MoveRequest(version, new, now_ms)))
+
+    def move_part(self, upload_id: str, part: Part, new: BlobRef, now_ms: int) -> bool:
+        return _is_moved(self.submit(moving.of_part(upload_id, part, new, now_ms)))
+
+
+def _is_moved(outcome: Outcome) -> bool:
+    return outcome.refusal != "nothing_to_do"
 
 
 def _removed(removal: Removal, outcome: Removed | Outcome) -> Removed:
