@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,11 @@ import requests
 from app import registry
 from app.config import Config, Storage
 from app.config_storage import Gcp
+from app.domain.errors import InternalError, ServiceUnavailable
 from app.storage.base import ObjectStorage
-from tests.contract.storage_contract import LastingStorageContract
+from app.storage.remote_memory import PART_BYTES
+from tests.contract.storage_contract import FAR_FUTURE_MS, LastingStorageContract, put, read_all
+from tests.resumable import UNIT_BYTES, ResumableProxy, resumable_proxy
 
 
 def make(endpoint: str, place: Path) -> ObjectStorage:
@@ -32,3 +38,85 @@ class TestGcpStorage(LastingStorageContract):
 
     def make(self, place: Path) -> ObjectStorage:
         return make(self.endpoint, place)
+
+
+class TestGcpResumable:
+    """What fake-gcs-server does not keep to: see tests/resumable.py."""
+
+    @pytest.fixture
+    def proxy(self, fake_gcs: str) -> Iterator[ResumableProxy]:
+        with resumable_proxy(fake_gcs) as running:
+            yield running
+
+    @pytest.fixture
+    def storage(self, proxy: ResumableProxy, tmp_path: Path) -> Iterator[ObjectStorage]:
+        made = make(proxy.endpoint, tmp_path)
+        made.open()
+        yield made
+        made.close()
+
+    @pytest.mark.parametrize("odd", [0, 1, UNIT_BYTES], ids=["two parts", "and a byte", "and a unit"])
+    def test_an_upload_of_chunks_is_one_object(self, storage: ObjectStorage, odd: int) -> None:
+        content = os.urandom(2 * PART_BYTES + odd)
+        assert read_all(storage.read(put(storage, content))) == content
+
+    @pytest.mark.parametrize(
+        ("chunk", "came"),
+        [
+            (0, PART_BYTES),
+            (1, 0),
+            (1, 1),
+            (1, UNIT_BYTES),
+            (1, PART_BYTES - 1),
+            (1, PART_BYTES),
+            (2, 0),
+            (2, PART_BYTES),
+        ],
+    )
+    def test_a_chunk_that_breaks_off_is_gone_on_with(
+        self, proxy: ResumableProxy, storage: ObjectStorage, chunk: int, came: int
+    ) -> None:
+        """A chunk that came whole is the time-out after success: it is not sent again."""
+        content = os.urandom(3 * PART_BYTES - 5)
+        proxy.breaks[chunk] = came
+        ref = put(storage, content)
+        assert [each for each in proxy.requests if each.startswith("bytes */")] == [
+            f"bytes */{len(content)}" if chunk == 2 else "bytes */*"
+        ]
+        assert proxy.chunks == (3 if came == PART_BYTES else 4)
+        assert read_all(storage.read(ref)) == content
+
+    def test_a_session_that_is_gone_is_an_error_and_nothing_is_there(
+        self, proxy: ResumableProxy, storage: ObjectStorage
+    ) -> None:
+        with storage.create() as writer:
+            writer.write(bytes(2 * PART_BYTES))
+            proxy.sessions.clear()
+            with pytest.raises(ServiceUnavailable):
+                writer.commit()
+        assert list(storage.scan(FAR_FUTURE_MS)) == []
+
+    def test_an_upload_that_is_given_up_is_cancelled(self, proxy: ResumableProxy, storage: ObjectStorage) -> None:
+        with storage.create() as writer:
+            writer.write(bytes(2 * PART_BYTES))
+        assert (proxy.aborted, proxy.sessions) == (1, {})
+
+    def test_bytes_that_were_changed_on_their_way_are_never_acknowledged(
+        self, proxy: ResumableProxy, storage: ObjectStorage
+    ) -> None:
+        with storage.create() as writer:
+            writer.write(bytes(2 * PART_BYTES))
+            _wait_for(lambda: proxy.chunks == 1)
+            (session,) = proxy.sessions.values()
+            session.content[1_000] ^= 1
+            with pytest.raises(InternalError):
+                writer.commit()
+        assert list(storage.scan(FAR_FUTURE_MS)) == []
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    """For what a thread of the storage does."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < 10
+        time.sleep(0.01)
