@@ -30,15 +30,15 @@ def fake_gcs() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def azurite() -> Iterator[str]:
+def azurite(*options: str, scheme: str = "http") -> Iterator[str]:
     """The URL of an Azure account's blobs that forgets; `azure_connection` makes a connection string of it."""
     port = free_port()
     command = [
         require_azurite(), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence",
-        "--skipApiVersionCheck", "--silent", "--disableTelemetry",
+        "--skipApiVersionCheck", "--silent", "--disableTelemetry", *options,
     ]  # fmt: skip
     with _running(command, port):
-        yield f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
+        yield f"{scheme}://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
 
 
 def azure_connection(endpoint: str) -> str:

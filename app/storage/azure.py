@@ -14,6 +14,7 @@ Source: "Blob service REST API", Microsoft Learn.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 BLOCKS_MAX = 50_000
 PAGE_ENTRIES_MAX = 1_000
+
+# What they have to say is no event of ours, and without any handler it would go to standard error as it is.
+for _name in ("azure", "msal"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _DIFFERS = Trouble(Kind.WRONG, "StoredBytesDiffer")
 

@@ -19,6 +19,7 @@ _WRONG = frozenset({"Md5Mismatch", "Crc64Mismatch"})
 _RANGE = 416
 _TIMED_OUT = 408
 _TOO_MANY = 429
+_LOOK = "look at the account, the container and what the credentials may do there"
 _WORD = re.compile(r"\w{1,64}", re.ASCII)
 
 
@@ -44,7 +45,7 @@ def _of_answer(error: HttpResponseError) -> Trouble:
     status, word = error.status_code or 0, code_of(error)
     code = f"{status} {word}".rstrip()
     if error.response is None:
-        return Trouble(_without_answer(error), describe(error))
+        return _without_answer(error)
     if word in _BUSY or status == _TOO_MANY:
         return Trouble(Kind.THROTTLED, code)
     if status >= 500 or status == _TIMED_OUT:
@@ -55,9 +56,11 @@ def _of_answer(error: HttpResponseError) -> Trouble:
         return Trouble(Kind.SHORT, code)
     if word in _WRONG:
         return Trouble(Kind.WRONG, code)
-    return Trouble(Kind.REFUSED, code, "look at the account, the container and what the credentials may do there")
+    return Trouble(Kind.REFUSED, code, _LOOK)
 
 
-def _without_answer(error: HttpResponseError) -> Kind:
+def _without_answer(error: HttpResponseError) -> Trouble:
     """An identity that cannot be had is a matter for the operator; anything else is a connection that broke."""
-    return Kind.REFUSED if isinstance(error, ClientAuthenticationError) else Kind.AWAY
+    if isinstance(error, ClientAuthenticationError):
+        return Trouble(Kind.REFUSED, describe(error), _LOOK)
+    return Trouble(Kind.AWAY, describe(error))

@@ -15,6 +15,7 @@ Source: "Cloud Storage JSON API" and "Resumable uploads", Google Cloud documenta
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
@@ -45,6 +46,9 @@ GOOGLES = ".googleapis.com"  # an address of the service itself, through a priva
 OBJECT_MAX_BYTES = 5 << 40
 PAGE_ENTRIES_MAX = 1_000
 BYTES = "application/octet-stream"
+
+# What it has to say is no event of ours, and without any handler it would go to standard error as it is.
+logging.getLogger("google").addHandler(logging.NullHandler())
 
 _TIMEOUTS_S = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 _NO_BUCKET = Trouble(Kind.REFUSED, "NoSuchBucket", "create the bucket, or name another in storage.gcp.bucket")
