@@ -61,6 +61,13 @@ def s3(server: RunningServer) -> Any:
 
 
 @pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The URL of an AWS that the session's tests share: use buckets of your own."""
+    with emulators.moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
 def fake_gcs() -> Iterator[str]:
     """The URL of a Google Cloud Storage that the session's tests share: use buckets of your own."""
     with emulators.fake_gcs() as endpoint:

@@ -1,20 +1,30 @@
-"""Google's and Azure's storage on this machine: the emulators, each a process of its own on a free port of 127.0.0.1."""
+"""AWS's, Google's and Azure's storage on this machine: the emulators, each a process of its own on a free port of 127.0.0.1."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
-from tests.components import require_azurite, require_fake_gcs
+from tests.components import require_azurite, require_fake_gcs, require_python
 from tests.servers import free_port
 
 START_TIMEOUT_S = 30.0
 AZURITE_ACCOUNT = "devstoreaccount1"
 # Everybody's: Azurite's documentation has it.
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[str]:
+    """The URL of an AWS that forgets, and that believes everybody."""
+    port = free_port()
+    require_python("moto.server", "moto[server]")
+    with _running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
