@@ -106,13 +106,13 @@ def after_turn(function: Callable[[], object]) -> None:
 
 
 def start_thread(function: Callable[[], object]) -> None:
-    """A native thread, whatever threads have become in this process. It must use no patched object."""
-    _original("_thread", "start_new_thread")(function, ())
+    """A native thread, which ends when its function does."""
+    _thread.start_new_thread(function, ())
 
 
 def sleep(seconds: float) -> None:
     if _gevent is None or not _gevent.is_hub_thread():
-        _original("time", "sleep")(seconds)
+        time.sleep(seconds)
     else:
         _gevent.sleep(seconds)
 
@@ -145,7 +145,7 @@ class SerialThread(Generic[T, R]):
     """A native thread that takes submitted work in groups, in order.
 
     `perform(tickets)` runs in that thread, sets `result` or `error` on every ticket and must not raise; the submitters
-    are woken after it returns, those of the hub all at once. The thread uses no patched object and never logs.
+    are woken after it returns, those of the hub all at once. The thread never logs.
 
     `prepare` runs in it when work has come and before any of it is taken: what waits for long does so there, where
     submitters may still withdraw. `settle` runs after the submitters were woken. Neither may raise.
@@ -173,11 +173,11 @@ class SerialThread(Generic[T, R]):
         self._will_ring = False  # the hub, at the end of its turn
         self._is_stopping = False
         self._is_watched = False  # the hub looks at deadlines now and then
-        self._ended = _original("_thread", "allocate_lock")()
+        self._ended = _thread.allocate_lock()
 
     def start(self) -> None:
         self._ended.acquire()
-        _original("_thread", "start_new_thread")(self._run, ())
+        _thread.start_new_thread(self._run, ())
 
     def stop(self) -> None:
         """Let the thread finish what is queued, and end. For tests and the command line; a worker just exits."""
@@ -344,7 +344,7 @@ def _answer(tickets: list[Ticket[Any, Any]]) -> None:
 
 
 def _taken_lock() -> Any:
-    lock = _original("_thread", "allocate_lock")()
+    lock = _thread.allocate_lock()
     lock.acquire()
     return lock
 
@@ -363,8 +363,7 @@ class _Gevent:
         self.Timeout = gevent.Timeout
         self._pool_class = Pool
         self.hub = gevent.get_hub()
-        # Patched, this function would tell greenlets apart and take all but one for foreign threads.
-        self._thread_ident: Callable[[], int] = _original("_thread", "get_ident")
+        self._thread_ident = _thread.get_ident
         self._thread_id = self._thread_ident()
         self.sleep = gevent.sleep
         self.current = gevent.getcurrent
@@ -461,11 +460,3 @@ def _unwrap(outcome: Outcome[R]) -> R:
             # The exception's frames would otherwise hold the exception itself.
             del error, outcome
     return result  # type: ignore[return-value]
-
-
-def _original(module: str, name: str) -> Any:
-    """A function of the standard library as it was before gevent patched it."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original(module, name)
-    return getattr(sys.modules.get(module) or __import__(module), name)

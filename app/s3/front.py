@@ -41,12 +41,15 @@ class Front:
 
     def load(self) -> S3Flask:
         """Flask with all its routes, made once; whoever comes meanwhile waits."""
-        if self._flask is None:
-            with self._loading:
-                if self._flask is None:
-                    # A tenth of a second of Python: in a thread it shares the interpreter with other requests (I8).
-                    self._flask = runtime.offload_scan(self._make_flask)
-        return self._flask
+        # A tenth of a second of Python: in a thread it shares the interpreter with other requests (I8).
+        return self._flask or runtime.offload_scan(self._load_once)
+
+    def _load_once(self) -> S3Flask:
+        """In a thread: on the hub nobody may wait for the lock."""
+        with self._loading:
+            if self._flask is None:
+                self._flask = self._make_flask()
+            return self._flask
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         probe = PROBES.get(environ["bleepstore.target"].partition("?")[0])

@@ -9,15 +9,11 @@ import gc
 import importlib
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
-
-from gevent import monkey
-from gevent._hub_local import get_hub_if_exists
 
 from app.observe import logging, metrics
 from app.server.limits import WireLimits
@@ -69,7 +65,6 @@ class MasterHooks:
         if not self.shared:
             for name in ("hup", "ttin"):
                 setattr(server, f"handle_{name}", _refusal(name, "the chosen engines allow one process at a time"))
-        leave_no_hub(server.LISTENERS)
         for name in WORKERS_NEED:
             importlib.import_module(name)
         _share_flask(server)
@@ -78,7 +73,6 @@ class MasterHooks:
 
     def on_reload(self, server: Any) -> None:
         self._observe()  # the configuration may say something else now
-        leave_no_hub(server.LISTENERS)  # a changed address means new listeners
         _share_flask(server)
 
     def pre_fork(self, server: Any, worker: BleepWorker) -> None:
@@ -106,19 +100,6 @@ def _share_flask(server: Any) -> None:
     load = getattr(server.app.wsgi(), "load", None)
     if load is not None and server.cfg.workers > 1:
         load()
-
-
-def leave_no_hub(listeners: list[Any]) -> None:
-    """Make the listeners plain sockets again: gunicorn made them after the patching, which opened a hub before the fork."""
-    plain = monkey.get_original("socket", "socket")
-    for listener in listeners:
-        listener.sock = plain(fileno=listener.sock.detach())
-        listener.sock.setblocking(False)
-    hub = get_hub_if_exists()
-    if hub is not None:
-        hub.destroy(destroy_loop=True)
-        # libev puts back the default action of SIGCHLD in C, behind Python's back; the handler is gunicorn's as before.
-        signal.signal(signal.SIGCHLD, signal.getsignal(signal.SIGCHLD))
 
 
 def _refusal(name: str, reason: str) -> Callable[[], None]:

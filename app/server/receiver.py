@@ -17,7 +17,6 @@ from time import monotonic
 from typing import Any
 
 from gevent import socket
-from gevent.monkey import get_original
 
 from app.server.pace import Pace
 
@@ -208,7 +207,7 @@ class Receiver:
 
     def linger_for_input(self, patience_ms: int) -> bool:
         """Wait in the calling thread; whether input came. Only for moments: nobody else gets the thread meanwhile."""
-        poll = get_original("select", "poll")()
+        poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         return bool(poll.poll(patience_ms))
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from app.server.patching import patch_early
-
 if TYPE_CHECKING:
     from app.config import Config
     from app.server.service import Application
 
 
 def serve(config: Config) -> NoReturn:
-    """Run the server until it is told to stop, then exit. Call it before anything else has imported ssl or started threads."""
-    patch_early()
+    """Run the server until it is told to stop, then exit. Call it before anything has started threads."""
     from app.server.settings import gunicorn_settings
 
     def load() -> Application:

@@ -1,6 +1,6 @@
 """The worker process: gunicorn starts, watches and ends it; the connections are ours.
 
-Life: fork -> init_process (patch, fresh hub) -> load_wsgi (lock, open the engines) -> run -> SIGTERM -> drain -> _exit.
+Life: fork -> init_process (fresh hub) -> load_wsgi (lock, open the engines) -> run -> SIGTERM -> drain -> _exit.
 There is no clean shut-down to rely on: after the requests in flight the process ends without joining anything.
 """
 
@@ -18,14 +18,12 @@ from typing import Any, NoReturn
 
 import gevent
 from gevent.event import Event
-from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
 from app import runtime
 from app.server.accept import Acceptor, fitting_limits
 from app.server.limits import WireLimits
 from app.server.locks import DataLock
-from app.server.patching import patch_late
 from app.server.service import Service
 from app.server.shares import Shares
 
@@ -57,17 +55,14 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self.patch()
         gevent.reinit()
-        super().init_process()
-
-    def patch(self) -> None:
-        """Only what a worker needs, see app.server.patching."""
-        patch_late()
+        # The listeners become the hub's. Nothing of the standard library is patched: what may wait outside our own code,
+        # an SDK or a driver, runs in threads, and shares sockets and locks between them as it is used to.
         self.sockets = [
             gevent.socket.socket(each.FAMILY, gevent.socket.SOCK_STREAM, fileno=each.sock.detach())
             for each in self.sockets
         ]
+        super().init_process()
 
     def init_signals(self) -> None:
         self._wake = Event()
@@ -93,7 +88,7 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     # -- life ----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        tls = _tls_context(self.cfg.certfile, self.cfg.keyfile) if self.cfg.is_ssl else None
         shares, slot = self.shares, self.slot
         service = Service(
             self.wsgi,
@@ -178,3 +173,13 @@ def _exit(status: int) -> NoReturn:
         except (OSError, ValueError):
             pass
     os._exit(status)
+
+
+def _tls_context(cert_file: str, key_file: str) -> Any:
+    """Loaded here: a server without TLS does without."""
+    from gevent import ssl
+
+    # gevent's own class: what create_default_context makes would wait on the hub.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert_file, key_file)
+    return context

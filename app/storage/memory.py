@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
-from _queue import SimpleQueue
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
@@ -35,7 +35,7 @@ class MemoryStorage(ObjectStorage):
         self.garbage_grace_s = garbage_grace_s
         self._size_max_bytes = size_max_bytes
         self._now_ms = now_ms
-        self._mutex = _Mutex()
+        self._mutex = threading.Lock()
         self._blobs: dict[BlobRef, tuple[bytes, int]] = {}
         self._used_bytes = 0
 
@@ -133,20 +133,6 @@ class MemoryWriter(BlobWriter):
     def _require_open(self) -> None:
         if not self._is_open:
             raise ValueError("this writer is closed")
-
-
-class _Mutex:
-    """A lock between real threads, whatever threading.Lock has become in this process: held for microseconds only."""
-
-    def __init__(self) -> None:
-        self._token: SimpleQueue[None] = SimpleQueue()
-        self._token.put(None)
-
-    def __enter__(self) -> None:
-        self._token.get()
-
-    def __exit__(self, *_: object) -> None:
-        self._token.put(None)
 
 
 def _full() -> SlowDown:

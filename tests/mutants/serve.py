@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from app.server.patching import patch_early
-
 if __name__ == "__main__":
-    patch_early()  # before anything else is imported, as the server itself does
-
     from app import cli
     from tests.mutants.faults import FAULTS
 

@@ -7,11 +7,6 @@ from __future__ import annotations
 
 import sys
 
-from app.server.patching import patch_early
-
-if __name__ == "__main__":
-    patch_early()  # before anything else is imported
-
 from app import runtime
 from app.cli import main
 from app.domain.types import Condition, NewVersion, Published, Removal, Removed, Versioning

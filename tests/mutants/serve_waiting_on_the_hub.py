@@ -5,11 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from app.server.patching import patch_early
-
-if __name__ == "__main__":
-    patch_early()  # before anything else is imported
-
 import apsw
 
 from app.cli import main

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from app.server.patching import patch_early
-
-if __name__ == "__main__":
-    patch_early()  # before anything else is imported
-
 from app.cli import main
 from app.storage.local import LocalStorage
 

@@ -9,19 +9,15 @@ import hashlib
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from app.server.patching import patch_early
-
-if __name__ == "__main__":
-    patch_early()
-
 import gevent
-from gevent.monkey import get_original
 
 from app import runtime
 from app.domain.types import FileSpan
@@ -78,7 +74,7 @@ def take(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
     pieces: list[int] = []
 
     def pump() -> None:
-        threads.add(get_original("_thread", "get_ident")())
+        threads.add(threading.get_ident())
         while sum(pieces) < enough and (count := wire.read_into(room)) is not None:
             digest.update(room[:count])
             pieces.append(count)
@@ -86,7 +82,7 @@ def take(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
     while sum(pieces) < enough and wire.wait():
         runtime.offload(pump)
     return answer(start, {
-        "pieces": pieces, "sha256": digest.hexdigest(), "on_the_hub": get_original("_thread", "get_ident")() in threads,
+        "pieces": pieces, "sha256": digest.hexdigest(), "on_the_hub": threading.get_ident() in threads,
     })  # fmt: skip
 
 
@@ -166,9 +162,7 @@ def slow(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
 
 def stuck(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
     """Holds the hub, as nothing should."""
-    from gevent import monkey
-
-    monkey.get_original("time", "sleep")(float(query["seconds"]))
+    time.sleep(float(query["seconds"]))
     return answer(start, "awake")
 
 
@@ -179,12 +173,12 @@ def boom(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterab
 def process(environ: dict[str, Any], start: Start, query: dict[str, str]) -> Iterable[bytes]:
     """What this worker is like inside."""
     import gc
-    import threading
-    import time
+
+    from gevent import monkey
 
     return answer(start, {
         "pid": os.getpid(), "switch_interval_s": sys.getswitchinterval(), "frozen": gc.get_freeze_count(),
-        "threads": threading.active_count(), "sleep_is_patched": "gevent" in time.sleep.__module__,
+        "threads": threading.active_count(), "is_patched": any(map(monkey.is_module_patched, ("socket", "threading", "time"))),
     })  # fmt: skip
 
 

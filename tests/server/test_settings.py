@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -84,32 +83,6 @@ def test_the_limits_are_the_operators() -> None:
 # -- gunicorn.conf.py --------------------------------------------------------------------------------------------
 
 
-def test_the_configuration_file_patches_before_it_imports_anything() -> None:
-    body = [node for node in ast.parse(CONF.read_text()).body if not isinstance(node, ast.Expr) or _is_call(node)]
-    first, second = body[:2]
-    assert isinstance(first, ast.ImportFrom)
-    assert first.module == "app.server.patching"
-    assert isinstance(second, ast.Expr)
-    assert ast.unparse(second) == "patch_early()"
-
-
-def test_what_patches_loads_nothing_else_before() -> None:
-    loaded = run(
-        "import sys, app.server.patching; print(sorted(n for n in sys.modules if n.split('.')[0] == 'app'))", {}
-    )
-    assert loaded.strip() == str(["app", "app.server", "app.server.patching", "app.version"])
-
-
-def test_no_plug_in_of_other_packages_takes_part_in_patching() -> None:
-    """gevent would read what every installed package says of itself, for each module that it patches."""
-    patched = "import sys, app.server.patching as p; p.patch_early(); print('importlib.metadata' in sys.modules)"
-    assert run(patched, {}).strip() == "False"
-
-
-def _is_call(node: ast.Expr) -> bool:
-    return isinstance(node.value, ast.Call)
-
-
 SHOW = """
 import runpy, sys, json
 given = runpy.run_path("gunicorn.conf.py")
@@ -124,18 +97,6 @@ def test_the_configuration_file_and_serve_have_the_same_settings() -> None:
     shown = run(SHOW, environ)
     settings: dict[str, Any] = gunicorn_settings(load_config({}, environ))
     assert json.loads(shown) == {name: repr(value) for name, value in settings.items() if not callable(value)}
-
-
-def test_patching_comes_before_ssl_and_warns_of_nothing() -> None:
-    """gevent warns where a module was imported too early, and a TLS library imported before it recurses."""
-    run(SHOW.replace("given", "import warnings; warnings.simplefilter('error'); given", 1), IN_MEMORY)
-    run(
-        "import warnings; warnings.simplefilter('error')\n"
-        "import app.cli, app.config, app.server.run, sys\n"
-        "assert 'ssl' not in sys.modules, 'the command line must not load ssl before serve patches'\n"
-        "app.server.run.patch_early()\n",
-        {},
-    )
 
 
 class PlainGunicorn(RunningServer):

@@ -72,8 +72,8 @@ def test_work_not_begun_in_time_is_withdrawn_and_never_done() -> None:
 
 
 def in_gevent(body: str) -> str:
-    """What `body` prints, run in a process patched by gevent."""
-    prelude = "from gevent import monkey; monkey.patch_all()\nimport gevent, time\nfrom app import runtime\nruntime.enable_gevent()\n"
+    """What `body` prints, run in a process with a hub."""
+    prelude = "import gevent, time, _thread\nfrom app import runtime\nruntime.enable_gevent()\n"
     done = subprocess.run(
         [sys.executable, "-c", prelude + body], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
@@ -84,7 +84,7 @@ def in_gevent(body: str) -> str:
 
 def test_the_hub_goes_on_while_greenlets_wait_for_the_thread() -> None:
     printed = in_gevent("""
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 def slow(tickets):
     nap(0.3)
     for ticket in tickets:
@@ -106,7 +106,7 @@ print(len(turns) > 10, sum(greenlet.value is not None for greenlet in waiting), 
 
 def test_what_the_hub_submits_in_one_turn_is_one_group() -> None:
     printed = in_gevent("""
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 groups = []
 thread = runtime.SerialThread("count", lambda tickets: groups.append(len(tickets)))
 thread.start()
@@ -124,7 +124,7 @@ print(groups)
 def test_a_greenlet_that_waits_too_long_gets_slow_down() -> None:
     printed = in_gevent("""
 from app.domain.errors import SlowDown
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 def slow(tickets):
     nap(0.3)
 thread = runtime.SerialThread("slow", slow, group_max=1)
@@ -160,7 +160,7 @@ print(sorted(answers))
 
 def test_a_greenlet_that_was_killed_while_it_waited_is_not_woken_again() -> None:
     printed = in_gevent("""
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 done = []
 def slow(tickets):
     nap(0.2)
@@ -186,7 +186,7 @@ print(0.2 < time.perf_counter() - begin < 1)
 def test_a_greenlet_that_breaks_after_its_answer_does_not_keep_others_from_theirs() -> None:
     printed = in_gevent("""
 import greenlet
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 hub = gevent.get_hub()
 hub.handle_error = lambda *_: print("noted")
 thread = runtime.SerialThread("slow", lambda tickets: nap(0.05))
@@ -215,7 +215,7 @@ thread = runtime.SerialThread("double", double, group_max=50)
 thread.start()
 print([ticket.result for ticket in thread.submit_all(range(120))] == [n * 2 for n in range(120)])
 print(len(groups) <= 4, thread.submit_all([]))
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 slow = runtime.SerialThread("slow", lambda tickets: nap(0.4), group_max=2)
 slow.start()
 late = slow.submit_all(range(6), 0.1)
@@ -228,7 +228,7 @@ print([type(ticket.error).__name__ for ticket in late])
 
 def test_offloaded_work_runs_beside_the_hub_and_its_exception_comes_back_silently() -> None:
     printed = in_gevent("""
-nap = monkey.get_original("time", "sleep")
+nap = time.sleep
 begin = time.perf_counter()
 gevent.joinall([gevent.spawn(runtime.offload, nap, 0.2) for _ in range(8)])
 print(time.perf_counter() - begin < 1)

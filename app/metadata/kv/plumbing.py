@@ -128,12 +128,16 @@ class Plumbing:
 
     def _sequence(self, bucket: Bucket, above: int = 0) -> int:
         """A number never given before, greater than `above`; also the ids of garbage."""
-        with self._blocks_lock:
-            next_, end = self._blocks.get(bucket.id, (0, 0))
-            if next_ >= end or next_ <= above:
-                next_, end = self._reserve(bucket.id)
-            self._blocks[bucket.id] = (next_ + 1, end)
-            return next_
+        while True:
+            with self._blocks_lock:
+                next_, end = self._blocks.get(bucket.id, (0, 0))
+                if above < next_ < end:
+                    self._blocks[bucket.id] = (next_ + 1, end)
+                    return next_
+            # Not under the lock, for this may wait. A block that another's takes the place of is never used.
+            block = self._reserve(bucket.id)
+            with self._blocks_lock:
+                self._blocks[bucket.id] = max(block, self._blocks.get(bucket.id, block))
 
     def _reserve(self, bucket_id: int) -> tuple[int, int]:
         def attempt() -> tuple[int, int]:

@@ -57,7 +57,7 @@ class Beside:
         self._forget()
 
     def _run(self) -> None:
-        """In the thread: it uses no patched object, and always says that it is done."""
+        """In the thread: it always says that it is done."""
         self._outcomes.put(self._attempt())
 
     def _attempt(self) -> BaseException | None:

@@ -16,7 +16,6 @@ from tests.unit.metadata.sqlite_scenes import BUCKET, made_store, new_version
 ROOT = Path(__file__).parent.parent.parent.parent
 
 SERVE = """
-from gevent import monkey; monkey.patch_all()
 import gevent, json, sys, time
 from app import runtime
 runtime.enable_gevent()
