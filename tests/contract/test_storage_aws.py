@@ -14,6 +14,7 @@ from app.config import Config, load_config
 from app.registry import object_storage
 from app.storage.aws import AwsStorage
 from tests.components import require_python
+from tests.contract.remote_contract import SILENCE_S, RemoteContract
 from tests.contract.storage_contract import LastingStorageContract
 from tests.fault_proxy import ALWAYS, Fault, FaultProxy, answer
 from tests.servers import ACCESS_KEY, SECRET_KEY, RunningServer, boto_client
@@ -85,4 +86,35 @@ class TestAwsStorageOverMoto(AwsContract):
 class TestAwsStorageOverBleepStore(AwsContract):
     @pytest.fixture
     def url(self, server: RunningServer) -> str:
+        return server.endpoint
+
+
+class AwsThroughFaults(RemoteContract):
+    secrets = (SECRET_KEY,)
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def service(self, endpoint: str) -> None:
+        self.url = endpoint
+        client_of(endpoint)
+
+    def service_url(self) -> str:
+        return self.url
+
+    def make_through(self, url: str, place: Path) -> AwsStorage:
+        return make_storage(url, place)
+
+    def make_impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("app.storage.aws.READ_TIMEOUT_S", SILENCE_S)
+
+
+class TestAwsThroughFaultsToMoto(AwsThroughFaults):
+    @pytest.fixture
+    def endpoint(self, moto: str) -> str:
+        return moto
+
+
+class TestAwsThroughFaultsToBleepStore(AwsThroughFaults):
+    @pytest.fixture
+    def endpoint(self, server: RunningServer) -> str:
         return server.endpoint
