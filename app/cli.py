@@ -86,6 +86,13 @@ def sweep(invocation: Invocation) -> int:
     return cli_store.sweep(invocation.config)
 
 
+def move_bucket(invocation: Invocation) -> int:
+    from app import cli_store
+
+    options = invocation.options
+    return cli_store.move_bucket(invocation.config, options.bucket, options.backend, is_dry=options.dry_run)
+
+
 def presign(invocation: Invocation) -> int:
     import time
 
@@ -154,6 +161,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--quick", action="store_true", help="look at existence and length only, not at the bytes")
     add("sweep", sweep, "Delete now what no object needs any more; a running server does so by itself.")
+    move = add("move-bucket", move_bucket, "Move a bucket's bytes to another back end, while it is in use.")
+    move.usage = "bleepstore move-bucket [OPTION …] BUCKET BACKEND"
+    move.add_argument("bucket", metavar="BUCKET")
+    move.add_argument(
+        "backend", metavar="BACKEND", help="a name of storage.backends, or main for that of storage.backend"
+    )
+    move.add_argument("--dry-run", action="store_true", dest="dry_run", help="only say what would be moved")
     link = add("presign", presign, "Print a URL that allows one request to whoever has it.")
     link.usage = "bleepstore presign [OPTION …] METHOD BUCKET KEY"
     link.add_argument("method", metavar="METHOD", help="GET, PUT, HEAD, DELETE")

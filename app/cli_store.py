@@ -15,6 +15,7 @@ from app.settings import ConfigError
 if TYPE_CHECKING:
     from app.config import Config
     from app.core.fsck import Finding, FsckReport
+    from app.core.move import MoveReport
     from app.core.store import Store
     from app.core.sweep import SweepReport
 
@@ -27,7 +28,7 @@ class Progress:
     def __init__(self) -> None:
         self._shown_s = time.monotonic()
 
-    def __call__(self, report: FsckReport | SweepReport) -> None:
+    def __call__(self, report: FsckReport | SweepReport | MoveReport) -> None:
         now_s = time.monotonic()
         if now_s - self._shown_s >= PROGRESS_EVERY_S:
             self._shown_s = now_s
@@ -58,6 +59,39 @@ def sweep(config: Config) -> int:
     return 0
 
 
+def move_bucket(config: Config, bucket: str, backend: str, *, is_dry: bool) -> int:
+    """0 where all of it is there, 1 where some is left: bytes that are wrong, or a back end that is away."""
+    from app.core.move import Mover
+    from app.domain.errors import S3Error
+
+    with _opened(config) as store:
+        _check_move(store, backend)
+        mover = Mover(store, bucket, backend, is_dry=is_dry)
+        try:
+            mover.run(Progress())
+        except S3Error as error:
+            print(f"bleepstore: {bucket}: {error.message}", file=sys.stderr)
+            print(f"move-bucket: stopped: {_counts(mover.report)}; run it again to go on", file=sys.stderr)
+            return 1
+    for problem in mover.report.problems:
+        print(problem if problem.isprintable() else ascii(problem))
+    would = "would have " if is_dry else ""
+    print(f"move-bucket: {would}{_counts(mover.report)}")
+    return 1 if mover.report.wrong else 0
+
+
+def _check_move(store: Store, backend: str) -> None:
+    """Raises: ConfigError."""
+    if store.placement is None:
+        raise ConfigError("storage.backends: there is no other back end to move a bucket to")
+    members = store.storage.members()
+    if backend not in members:
+        raise ConfigError(f"there is no back end {backend}; there are {', '.join(members)}")
+    lonely = [name for name, member in members.items() if not member.shared]
+    if lonely:
+        raise ConfigError(f"{', '.join(lonely)}: its bytes are in one process, and this is another")
+
+
 @contextmanager
 def _opened(config: Config) -> Iterator[Store]:
     """The store of data that are there already: a command must not make an empty store where a path was mistyped."""
@@ -83,6 +117,6 @@ def _sentence(finding: Finding) -> str:
     return " ".join(part for part in (finding.severity.name.lower(), finding.kind, where, finding.detail) if part)
 
 
-def _counts(report: FsckReport | SweepReport) -> str:
+def _counts(report: FsckReport | SweepReport | MoveReport) -> str:
     names = [name for name in report.__slots__ if isinstance(getattr(report, name), int) and name != "sequence"]
     return ", ".join(f"{name.replace('_', ' ')} {getattr(report, name)}" for name in names)

@@ -127,8 +127,20 @@ def _part_bodies(store: Store, manifest: Manifest, start: int, length: int) -> I
         skip_bytes, left_bytes = stretch.skip_bytes, stretch.length_bytes
         for part in _rows(store, manifest.upload_id, stretch.first_number, stretch.last_number):
             count = min(part.size_bytes - skip_bytes, left_bytes)
-            yield _open_blob(store, part.blob, part.size_bytes, part.etag, part.checksum, skip_bytes, count)
+            yield _open_part(store, manifest.upload_id, part, skip_bytes, count)
             skip_bytes, left_bytes = 0, left_bytes - count
+
+
+def _open_part(store: Store, upload_id: str, part: Part, start: int, length: int) -> Opened:
+    """Raises: BlobMissing."""
+    try:
+        return _open_blob(store, part.blob, part.size_bytes, part.etag, part.checksum, start, length)
+    except BlobMissing:
+        # A part that was moved to another back end long since its row was read; the row says where it is now.
+        now = store.metadata.parts(upload_id, part.number, part.number, 1)
+        if not now or now[0].blob == part.blob:
+            raise
+        return _open_blob(store, now[0].blob, part.size_bytes, part.etag, part.checksum, start, length)
 
 
 def _rows(store: Store, upload_id: str, first: int, last: int) -> Iterator[Part]:

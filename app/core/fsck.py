@@ -127,6 +127,8 @@ class _Run:
 
     def _version(self, row: Version) -> None:
         problems = self._problems_of(row)
+        if problems and row.content.manifest is not None:
+            problems = self._problems_of(row)  # parts may have been moved between two looks
         if problems and self._is_still(row):
             for problem in problems:
                 self._report.add(Finding(Severity.ERROR, problem.kind, _name(row), problem.detail))

@@ -36,7 +36,7 @@ def examine(storage: ObjectStorage, ref: BlobRef, claim: Claim, verify_bytes: bo
         body = storage.read(ref)
         if verify_bytes:
             computed = _digest(body, claim)
-            return _differences(computed, claim), computed.size_bytes
+            return differences(computed, claim), computed.size_bytes
         return _length(storage, ref, body, claim), 0
     except BlobMissing:
         return [Problem("missing", f"blob {ref} is not there")], 0
@@ -46,12 +46,17 @@ def examine(storage: ObjectStorage, ref: BlobRef, claim: Claim, verify_bytes: bo
 
 def compare(data: bytes, claim: Claim) -> list[Problem]:
     """As `examine`, of bytes that are here."""
-    return _differences(_digest(data, claim), claim)
+    return differences(_digest(data, claim), claim)
+
+
+def digests_for(claim: Claim) -> digests.Digests:
+    """What has to be computed of bytes to compare them with a claim."""
+    checksum = claim.checksum
+    return digests.Digests([checksum.algorithm] if checksum is not None and _is_comparable(checksum) else ())
 
 
 def _digest(body: Body, claim: Claim) -> digests.Digests:
-    checksum = claim.checksum
-    computed = digests.Digests([checksum.algorithm] if checksum is not None and _is_comparable(checksum) else ())
+    computed = digests_for(claim)
     pieces = content.chunks(body)
     try:
         for piece in pieces:
@@ -61,7 +66,8 @@ def _digest(body: Body, claim: Claim) -> digests.Digests:
     return computed
 
 
-def _differences(computed: digests.Digests, claim: Claim) -> list[Problem]:
+def differences(computed: digests.Digests, claim: Claim) -> list[Problem]:
+    """What `digests_for`, fed with the bytes, differs in from the claim."""
     if computed.size_bytes != claim.size_bytes:
         return [Problem("length", f"{computed.size_bytes} bytes, not {claim.size_bytes}")]
     problems = []
@@ -90,4 +96,4 @@ def _length(storage: ObjectStorage, ref: BlobRef, body: Body, claim: Claim) -> l
     return []
 
 
-__all__ = ["Claim", "Problem", "compare", "examine"]
+__all__ = ["Claim", "Problem", "compare", "differences", "digests_for", "examine"]
