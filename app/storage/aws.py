@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import botocore.auth
 import botocore.session
 from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError
 
 from app.settings import ConfigError
 from app.storage import aws_errors
@@ -88,10 +89,13 @@ class S3Upstream(Upstream):
     """One bucket, by one client that all threads share."""
 
     def __init__(self, settings: Aws) -> None:
-        """Connects to nothing; credentials are looked for when the first request needs them."""
+        """Connects to nothing; credentials are looked for when the first request needs them. Raises: ConfigError."""
         self._bucket = settings.bucket
         self._etags = Etags()
-        self.client = _client(settings)
+        try:
+            self.client = _client(settings)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"storage.aws: {aws_errors.classify(error) or 'this endpoint_url is no URL'}") from None
 
     def classify(self, error: Exception) -> Trouble | None:
         return aws_errors.classify(error)

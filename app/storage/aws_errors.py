@@ -22,7 +22,7 @@ _CODES = {
     Kind.FULL: {
         "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage", "StorageFull",
     },
-    Kind.AWAY: {"RequestTimeout", "OperationAborted", "ConditionalRequestConflict"},
+    Kind.AWAY: {"RequestTimeout", "OperationAborted", "ConditionalRequestConflict", "NoSuchUpload"},
     Kind.MISSING: {"NoSuchKey"},
     Kind.SHORT: {"InvalidRange"},
     Kind.WRONG: {"BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidPart"},
@@ -54,7 +54,7 @@ _TRANSPORT = (
 )  # fmt: skip
 _CREDENTIALS = (
     exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.CredentialRetrievalError,
-    exceptions.ProfileNotFound, exceptions.NoAuthTokenError, exceptions.TokenRetrievalError,
+    exceptions.NoAuthTokenError, exceptions.TokenRetrievalError,
 )  # fmt: skip
 
 
@@ -64,6 +64,8 @@ def classify(error: Exception) -> Trouble | None:
         return _of_answer(error)
     if isinstance(error, _CREDENTIALS):
         return Trouble(Kind.REFUSED, describe(error), _KEYS)
+    if isinstance(error, exceptions.ProfileNotFound):
+        return Trouble(Kind.REFUSED, describe(error), "there is no profile of the name that AWS_PROFILE holds")
     if isinstance(error, exceptions.NoRegionError):
         return Trouble(Kind.REFUSED, describe(error), "set storage.aws.region")
     if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -83,6 +85,6 @@ def _of_answer(error: exceptions.ClientError) -> Trouble:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = _KINDS.get(code)
-    if kind is None and code not in _ADVICE and code != "NoSuchUpload":
+    if kind is None and code not in _ADVICE:
         kind = _STATUSES.get(status, Kind.AWAY if status >= 500 or status < 300 else Kind.REFUSED)
     return Trouble(kind or Kind.REFUSED, code or str(status), _ADVICE.get(code, ""))
