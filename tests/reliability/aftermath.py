@@ -73,10 +73,10 @@ def run(server: RunningServer, command: str, *flags: str) -> str:
     return done.stdout
 
 
-def sweep(server: RunningServer) -> str:
+def sweep(server: RunningServer, *flags: str) -> str:
     """Delete at once what is garbage now; what the command prints."""
     time.sleep(ORPHAN_AGE_S)  # files carry the kernel's clock
-    return run(server, "sweep", *NO_GRACE)
+    return run(server, "sweep", *NO_GRACE, *flags)
 
 
 def complaints_of_disk(directory: Path, states: Iterable[State]) -> list[str]:
