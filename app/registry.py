@@ -38,6 +38,7 @@ METADATA_STORES = {
 OBJECT_STORAGES = {
     "local": Entry("app.storage.local:LocalStorage"),
     "memory": Entry("app.storage.memory:MemoryStorage"),
+    "sqlite": Entry("app.storage.sqlite:SqliteStorage"),
     "aws": Entry("app.storage.aws:AwsStorage", extra="aws"),
     "gcp": Entry("app.storage.gcp:GcpStorage", extra="gcp"),
     "azure": Entry("app.storage.azure:AzureStorage", extra="azure"),
