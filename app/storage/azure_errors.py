@@ -19,8 +19,10 @@ _WRONG = frozenset({"Md5Mismatch", "Crc64Mismatch"})
 _RANGE = 416
 _TIMED_OUT = 408
 _TOO_MANY = 429
+_NO_ROOM = 507
 _LOOK = "look at the account, the container and what the credentials may do there"
 _WORD = re.compile(r"\w{1,64}", re.ASCII)
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>", re.ASCII)
 
 
 def classify(error: Exception) -> Trouble | None:
@@ -31,14 +33,19 @@ def classify(error: Exception) -> Trouble | None:
         return Trouble(Kind.WRONG, "Md5Mismatch")
     if isinstance(error, AzureError):
         return Trouble(Kind.AWAY, describe(error))
+    if isinstance(error.__context__, HttpResponseError):
+        return _of_answer(error.__context__)  # the client stumbles over errors of others than the service, of a proxy's
     return transport_trouble(error)
 
 
 def code_of(error: HttpResponseError) -> str:
     """The service's word for it; empty where it has none. The message is left alone: it may hold a signed URL."""
     answer: Any = error.response
-    code = answer.headers.get("x-ms-error-code", "") if answer is not None else ""
-    return code if _WORD.fullmatch(code) else ""
+    if answer is None:
+        return ""
+    code = answer.headers.get("x-ms-error-code", "")
+    found = _CODE.search(answer.text()) if not code else None
+    return found[1] if found else code if _WORD.fullmatch(code) else ""
 
 
 def _of_answer(error: HttpResponseError) -> Trouble:
@@ -48,6 +55,8 @@ def _of_answer(error: HttpResponseError) -> Trouble:
         return _without_answer(error)
     if word in _BUSY or status == _TOO_MANY:
         return Trouble(Kind.THROTTLED, code)
+    if status == _NO_ROOM:
+        return Trouble(Kind.FULL, code)
     if status >= 500 or status == _TIMED_OUT:
         return Trouble(Kind.AWAY, code)
     if word == NO_BLOB:

@@ -6,8 +6,8 @@ its bytes may be there. The service keeps a CRC32C of every object; it is compar
 
 A large blob goes up in the chunks of one resumable upload. Such an upload, when it is left, ends by itself after a week.
 
-google-cloud-storage finds the credentials and the service, and makes the small requests. Those that carry bytes go
-through its session: its own methods copy them together, and its downloads push instead of being pulled.
+google-cloud-storage finds the credentials and the service; requests go through its session and are made here. Its own
+methods copy what they upload together, push what they download, and ask for the bucket's metadata in threads of their own.
 
 Source: "Cloud Storage JSON API" and "Resumable uploads", Google Cloud documentation.
 """
@@ -18,11 +18,12 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
-from google.api_core.exceptions import NotFound, PreconditionFailed, from_http_response
+from google.api_core.exceptions import PreconditionFailed, from_http_response
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage as sdk
@@ -46,12 +47,14 @@ GOOGLES = ".googleapis.com"  # an address of the service itself, through a priva
 OBJECT_MAX_BYTES = 5 << 40
 PAGE_ENTRIES_MAX = 1_000
 BYTES = "application/octet-stream"
+_LISTED = "items(name,size,timeCreated),nextPageToken"
 
 # What it has to say is no event of ours, and without any handler it would go to standard error as it is.
 logging.getLogger("google").addHandler(logging.NullHandler())
 
 _TIMEOUTS_S = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 _NO_BUCKET = Trouble(Kind.REFUSED, "NoSuchBucket", "create the bucket, or name another in storage.gcp.bucket")
+_UNEXPECTED = Trouble(Kind.WRONG, "UnexpectedAnswer")
 _DIFFERS = Trouble(Kind.WRONG, "StoredBytesDiffer")
 
 
@@ -78,12 +81,10 @@ class GcpUpstream(Upstream):
 
     def __init__(self, settings: Gcp) -> None:
         self._client = _make_client(settings)
-        self._session: requests.Session = (
-            self._client._http
-        )  # what the documentation itself reaches for to size the pool
+        # What the vendor's own advice reaches for where a pool is to be larger.
+        self._session: requests.Session = self._client._http
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, PooledAdapter())
-        self._bucket = self._client.bucket(settings.bucket)
         self._endpoint = settings.endpoint_url.rstrip("/")
         self._path = f"storage/v1/b/{quote(settings.bucket, safe='')}/o"
 
@@ -106,20 +107,20 @@ class GcpUpstream(Upstream):
             Pieces((head.encode(), content, f"\r\n--{boundary}--".encode())),
         )
         try:
-            self.require_success(answer)
-            self.require_same(self.stored(answer.json()), wanted)
+            self._require_bucket_in(answer)
+            found: Stored | None = self.stored(answer.json())
         except PreconditionFailed:
-            self.require_same(self.find(name), wanted)  # of an attempt whose answer was lost
-        except NotFound as error:
-            raise UpstreamError(_NO_BUCKET) from error
+            found = self.find(name)  # of an attempt whose answer was lost
+        self.require_same(found, wanted)
 
     def begin(self, name: str) -> Upload:
-        try:
-            session_url = self._bucket.blob(name).create_resumable_upload_session(
-                content_type=BYTES, checksum=None, if_generation_match=0, timeout=_TIMEOUTS_S, retry=None
-            )
-        except NotFound as error:
-            raise UpstreamError(_NO_BUCKET) from error
+        url = self._url("upload/", uploadType="resumable", ifGenerationMatch="0", fields="size,crc32c")
+        about = json.dumps({"name": name, "contentType": BYTES}).encode()
+        answer = self.send("POST", url, {"Content-Type": "application/json", "X-Upload-Content-Type": BYTES}, about)
+        self._require_bucket_in(answer)
+        session_url = answer.headers.get("Location")
+        if session_url is None:
+            raise UpstreamError(_UNEXPECTED)
         return ResumableUpload(self, name, self._reachable(session_url))
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class GcpUpstream(Upstream):
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         answer = self.send("GET", self._url("download/", name, alt="media"), headers, is_stream=True)
-        if not answer.ok:
+        if answer.status_code not in (requests.codes.ok, requests.codes.partial_content):
             with answer:
                 self._require_object(answer)
         return ResponseDownload(answer, start)
@@ -140,30 +141,20 @@ class GcpUpstream(Upstream):
         return self.stored(answer.json()).size_bytes
 
     def page(self, prefix: str, cursor: str | None) -> Page:
-        found = self._client.list_blobs(
-            self._bucket,
-            prefix=prefix,
-            page_token=cursor,
-            page_size=PAGE_ENTRIES_MAX,
-            fields="items(name,size,timeCreated),nextPageToken",
-            timeout=_TIMEOUTS_S,
-            retry=None,
-        )
-        try:
-            entries = [_entry(blob) for blob in next(found.pages)]
-        except StopIteration:
-            entries = []
-        except NotFound as error:
-            raise UpstreamError(_NO_BUCKET) from error
-        return Page(entries, found.next_page_token)
+        query = {"prefix": prefix, "maxResults": str(PAGE_ENTRIES_MAX), "fields": _LISTED}
+        answer = self.send("GET", self._url("", **query, **({} if cursor is None else {"pageToken": cursor})))
+        self._require_bucket_in(answer)
+        found = answer.json()
+        return Page([_entry(each) for each in found.get("items", ())], found.get("nextPageToken"))
 
     # -- deleting ------------------------------------------------------------------------------------------------
 
     def delete(self, name: str) -> None:
-        try:
-            self._bucket.delete_blob(name, timeout=_TIMEOUTS_S, retry=None)
-        except NotFound:
+        answer = self.send("DELETE", self._url("", name))
+        if answer.status_code == gcp_errors.MISSING:
             self._require_bucket()
+        else:
+            self.require_success(answer)
 
     # -- requests, also for uploads ------------------------------------------------------------------------------
 
@@ -172,7 +163,7 @@ class GcpUpstream(Upstream):
         method: str,
         url: str,
         headers: dict[str, str] | None = None,
-        body: Iterable[memoryview] | memoryview | None = None,
+        body: Iterable[memoryview] | memoryview | bytes | None = None,
         *,
         is_stream: bool = False,
     ) -> requests.Response:
@@ -184,7 +175,7 @@ class GcpUpstream(Upstream):
 
     def require_success(self, answer: requests.Response) -> None:
         """Raises: GoogleAPICallError."""
-        if not answer.ok or answer.is_redirect:
+        if not 200 <= answer.status_code < 300:
             raise from_http_response(answer)
 
     def stored(self, about: dict[str, Any]) -> Stored:
@@ -192,7 +183,7 @@ class GcpUpstream(Upstream):
         try:
             return Stored(int(about["size"]), str(about["crc32c"]))
         except (KeyError, ValueError) as error:
-            raise UpstreamError(Trouble(Kind.WRONG, "UnexpectedAnswer")) from error
+            raise UpstreamError(_UNEXPECTED) from error
 
     def find(self, name: str) -> Stored | None:
         """What lies under a name; None where there is nothing. Raises: as `send`, GoogleAPICallError."""
@@ -215,13 +206,13 @@ class GcpUpstream(Upstream):
 
     def _require_bucket(self) -> None:
         """The service answers 404 for either. Asked for rarely; listing takes a right that we have. Raises: as `page`."""
-        found = self._client.list_blobs(
-            self._bucket, max_results=1, fields="nextPageToken", timeout=_TIMEOUTS_S, retry=None
-        )
-        try:
-            next(found.pages, None)
-        except NotFound as error:
-            raise UpstreamError(_NO_BUCKET) from error
+        self._require_bucket_in(self.send("GET", self._url("", maxResults="1", fields="nextPageToken")))
+
+    def _require_bucket_in(self, answer: requests.Response) -> None:
+        """For what needs nothing but the bucket. Raises: GoogleAPICallError, UpstreamError."""
+        if answer.status_code == gcp_errors.MISSING:
+            raise UpstreamError(_NO_BUCKET)
+        self.require_success(answer)
 
     def _url(self, service: str, name: str | None = None, **query: str) -> str:
         path = self._path if name is None else f"{self._path}/{quote(name, safe='')}"
@@ -260,5 +251,10 @@ def _complaint(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _entry(blob: Any) -> Entry:
-    return Entry(blob.name, blob.size, int(blob.time_created.timestamp() * 1_000))
+def _entry(about: dict[str, str]) -> Entry:
+    """Raises: UpstreamError."""
+    try:
+        created_s = datetime.fromisoformat(about["timeCreated"]).timestamp()
+        return Entry(about["name"], int(about["size"]), int(created_s * 1_000))
+    except (KeyError, ValueError) as error:
+        raise UpstreamError(_UNEXPECTED) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError, TransportError
@@ -14,6 +15,7 @@ MISSING = 404
 BUSY = 429
 _RANGE = 416
 _TIMED_OUT = 408
+_NO_ROOM = 507
 _BUSY_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded"})
 _FULL_REASONS = frozenset({"quotaExceeded", "storageQuotaExceeded"})
 _CHECKSUM = re.compile(r"crc32c|md5|hash", re.IGNORECASE)
@@ -36,7 +38,7 @@ def _of_answer(error: GoogleAPICallError) -> Trouble:
     code = f"{status} {reason}".rstrip()
     if status == BUSY or reason in _BUSY_REASONS:
         return Trouble(Kind.THROTTLED, code)
-    if reason in _FULL_REASONS:
+    if status == _NO_ROOM or reason in _FULL_REASONS:
         return Trouble(Kind.FULL, code)
     if status >= 500 or status == _TIMED_OUT:
         return Trouble(Kind.AWAY, code)
@@ -51,8 +53,17 @@ def _of_answer(error: GoogleAPICallError) -> Trouble:
 
 def _reason(error: GoogleAPICallError) -> str:
     """The service's word for it. The message is left alone: it holds the request's URL."""
-    for each in error.errors:
+    errors = error.errors or _errors_of(error.response)
+    for each in errors if isinstance(errors, list) else ():
         reason = each.get("reason") if isinstance(each, dict) else None
         if isinstance(reason, str) and _WORD.fullmatch(reason):
             return reason
     return ""
+
+
+def _errors_of(answer: Any) -> Any:
+    """Where the client has not looked: it does not when an upload is refused."""
+    try:
+        return answer.json()["error"]["errors"]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None

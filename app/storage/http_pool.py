@@ -85,4 +85,5 @@ def size_of_object(status: int, headers: Mapping[str, str], start: int) -> int |
         match = _CONTENT_RANGE.match(headers.get("Content-Range", ""))
         return int(match[2]) if match and int(match[1]) == start else None
     length = headers.get("Content-Length", "")
-    return int(length) if not start and length.isascii() and length.isdigit() else None
+    is_whole = status == requests.codes.ok and not start
+    return int(length) if is_whole and length.isascii() and length.isdigit() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,21 +15,30 @@ from app import registry
 from app.config import Config, Storage
 from app.config_storage import Gcp
 from app.domain.errors import InternalError, ServiceUnavailable
+from app.storage import gcp
 from app.storage.base import ObjectStorage
+from app.storage.remote import RemoteStorage
+from app.storage.remote_calls import CONNECT_TIMEOUT_S
 from app.storage.remote_memory import PART_BYTES
+from tests.contract.remote_contract import LARGE, MIDDLE, SILENCE_S, WRITES, RemoteContract
 from tests.contract.storage_contract import FAR_FUTURE_MS, LastingStorageContract, put, read_all
+from tests.fault_proxy import ALWAYS, Fault, FaultProxy, answer, spoil_upload
 from tests.resumable import UNIT_BYTES, ResumableProxy, resumable_proxy
 
 
-def make(endpoint: str, place: Path) -> ObjectStorage:
-    """A back end in a bucket that all tests share, under a prefix that is the place's own."""
-    create_bucket(endpoint, "blobs")
+def make(endpoint: str, place: Path, service: str | None = None) -> ObjectStorage:
+    """A back end in a bucket that all tests share, under a prefix that is the place's own. `service` is behind a proxy."""
+    create_bucket(service or endpoint, "blobs")
     settings = Gcp(bucket="blobs", prefix=f"{place.name}/", endpoint_url=endpoint)
     return registry.object_storage("gcp", Config(storage=Storage(gcp=settings)))
 
 
 def create_bucket(endpoint: str, name: str) -> None:
     requests.post(f"{endpoint}/storage/v1/b", json={"name": name}, timeout=10)
+
+
+def _error(status: int, reason: str) -> bytes:
+    return json.dumps({"error": {"code": status, "message": "a fault", "errors": [{"reason": reason}]}}).encode()
 
 
 class TestGcpStorage(LastingStorageContract):
@@ -38,6 +48,43 @@ class TestGcpStorage(LastingStorageContract):
 
     def make(self, place: Path) -> ObjectStorage:
         return make(self.endpoint, place)
+
+
+class TestGcpThroughFaults(RemoteContract):
+    throttled = staticmethod(answer(429, _error(429, "rateLimitExceeded"), "application/json"))
+    full = staticmethod(answer(403, _error(403, "quotaExceeded"), "application/json"))
+    broken = staticmethod(answer(503, _error(503, "backendError"), "application/json"))
+    secrets = ("upload_id",)
+
+    @pytest.fixture(autouse=True)
+    def _service(self, fake_gcs: str) -> Iterator[None]:
+        with resumable_proxy(fake_gcs) as running:
+            self.endpoint = running.endpoint
+            yield
+
+    def service_url(self) -> str:
+        return self.endpoint
+
+    def make_through(self, url: str, place: Path) -> RemoteStorage:
+        made = make(url, place, self.endpoint)
+        assert isinstance(made, RemoteStorage)
+        return made
+
+    def make_impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gcp, "_TIMEOUTS_S", (CONNECT_TIMEOUT_S, SILENCE_S))
+
+    def test_bytes_that_change_on_their_way_up_are_noticed(self, storage: RemoteStorage, proxy: FaultProxy) -> None:
+        """In chunks only at the end, for the service compares nothing before. Then they cannot be sent again."""
+        proxy.add(Fault(spoil_upload, WRITES, least_bytes=1 << 20))
+        assert read_all(storage.read(put(storage, MIDDLE))) == MIDDLE
+        kept = [blob.ref for blob in storage.scan(FAR_FUTURE_MS)]
+        proxy.add(Fault(spoil_upload, WRITES, least_bytes=1 << 20))
+        with pytest.raises(InternalError):
+            put(storage, LARGE)
+        proxy.add(Fault(spoil_upload, WRITES, least_bytes=1 << 20, times=ALWAYS))
+        with pytest.raises(InternalError):
+            put(storage, MIDDLE)
+        assert [blob.ref for blob in storage.scan(FAR_FUTURE_MS)] == kept
 
 
 class TestGcpResumable:
