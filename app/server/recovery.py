@@ -32,11 +32,12 @@ def run_recovery(config: Config) -> None:
     metadata.migrate()
     metadata.open()
     try:
-        storage.open()
-        try:
-            storage.clean_up()
-        finally:
-            storage.close()
+        if storage.cleans_at_start:
+            storage.open()
+            try:
+                storage.clean_up()
+            finally:
+                storage.close()
     finally:
         metadata.close()
 

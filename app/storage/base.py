@@ -75,7 +75,8 @@ class ObjectStorage(ABC):
     """`shared`: several processes may use the same data. `garbage_grace_s`: the least age at which garbage is deleted.
 
     `threads` are those that the server calls its methods in. `verifies_reads`: what is read whole is compared with its
-    row's digest on its way, because what keeps the bytes is not ours to trust.
+    row's digest on its way, because what keeps the bytes is not ours to trust. `cleans_at_start`: a start waits for
+    `clean_up`; where that has to wait for somebody else, leftovers keep until the sweep comes.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ObjectStorage(ABC):
     garbage_grace_s: int
     threads: runtime.Threads = runtime.DISK
     verifies_reads = False
+    cleans_at_start = True
 
     @abstractmethod
     def open(self) -> None:

@@ -46,6 +46,7 @@ class RemoteStorage(ObjectStorage):
 
     shared = True
     verifies_reads = True
+    cleans_at_start = False
 
     def __init__(
         self,
