@@ -72,12 +72,14 @@ class Lifecycle:
         import socket
 
         from app import runtime
+        from app.core.orphans import remember_names
         from app.core.sweep import Sweeper
 
         # By a thread of the pool: what SQLite allocates then fills a heap of its own, and not the gaps of pages that are
         # shared with the master.
         runtime.offload(self.store.metadata.open)
         self.store.storage.open()
+        remember_names(self.store)
         runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}").run_forever)
 
     def close(self) -> None:

@@ -16,12 +16,13 @@ from itertools import islice
 from app import runtime
 from app.core import fsck_bytes
 from app.core.fsck_bytes import Claim, Problem
+from app.core.orphans import bare, known_otherwise, members_of, other_names
 from app.core.store import Store
 from app.domain import digests, multipart
-from app.domain.errors import NoSuchBucket, NoSuchVersion
+from app.domain.errors import NoSuchBucket, NoSuchVersion, S3Error
 from app.domain.types import GarbageKind, Manifest, Part, PartRun, Version
 from app.metadata.base import GARBAGE_SLICE_MAX
-from app.storage.base import BlobInfo
+from app.storage.base import MAIN, BlobInfo, ObjectStorage
 
 ROWS_PER_SLICE = 100
 PARTS_PAGE = 1_000
@@ -39,7 +40,7 @@ class Severity(enum.IntEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     severity: Severity
-    kind: str  # "missing", "length", "digest", "checksum", "unreadable", "manifest", "metadata", "orphan", "condemned"
+    kind: str  # "missing", "length", "digest", "checksum", "unreadable", "manifest", "metadata", "orphan", "name", "condemned"
     where: str
     detail: str = ""
 
@@ -231,18 +232,33 @@ class _Run:
     # -- blobs ---------------------------------------------------------------------------------------------------
 
     def blobs(self) -> Iterator[None]:
+        for name, storage in members_of(self._store.storage).items():
+            yield from self._blobs_on(name, storage)
+
+    def _blobs_on(self, name: str, storage: ObjectStorage) -> Iterator[None]:
         now_ms = self._store.now_ms()
-        scan = self._store.storage.scan(now_ms)
-        while True:
-            batch = runtime.offload_scan(_take, scan)
-            if not batch:
-                return
-            free = set(self._store.metadata.unreferenced([blob.ref for blob in batch]))
+        scan = storage.scan(now_ms)
+        while batch := self._next_blobs(name, scan):
+            free = self._store.metadata.unreferenced([blob.ref for blob in batch])
+            others = {bare(ref) for ref in known_otherwise(self._store, other_names(self._store, name), free)}
             for blob in batch:
                 self._report.blobs += 1
-                if blob.ref in free:
+                if bare(blob.ref) in others:
+                    detail = f"is known by another name than {name}: was the back end renamed?"
+                    self._report.add(Finding(Severity.ERROR, "name", f"blob {blob.ref}", detail))
+                elif blob.ref in free:
                     self._orphan(blob, now_ms)
             yield
+
+    def _next_blobs(self, name: str, scan: Iterator[BlobInfo]) -> Sequence[BlobInfo]:
+        """A named back end that is away is a finding: the others are looked at."""
+        try:
+            return runtime.offload_scan(_take, scan)
+        except (S3Error, OSError) as error:
+            if name == MAIN:
+                raise
+            self._report.add(Finding(Severity.ERROR, "unreadable", f"back end {name}", str(error)))
+            return ()
 
     def _orphan(self, blob: BlobInfo, now_ms: int) -> None:
         age_s = (now_ms - blob.modified_ms) // 1_000

@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from app.core import content, fsck_bytes
 from app.core.fsck_bytes import Claim, Problem
+from app.core.orphans import remember_names
 from app.core.placement import DOCUMENT, document
 from app.core.store import Store
 from app.domain.errors import BlobMissing, InternalError
@@ -94,6 +95,7 @@ class Mover:
     def run(self, progress: Progress | None = None) -> MoveReport:
         """Move all there is. Raises: NoSuchBucket, and what keeps it from going on (ServiceUnavailable, SlowDown)."""
         self._progress = progress or self._progress
+        remember_names(self._store)
         text = document(self._backend)
         if not self._is_dry and self._store.metadata.bucket(self._bucket).documents.get(DOCUMENT) != text:
             self._store.metadata.put_document(self._bucket, DOCUMENT, text, new_op_id())

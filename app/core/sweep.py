@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import partial
 
 from app import runtime
+from app.core.orphans import OrphanHunt, delete_all, members_of, remember_names
 from app.core.store import Store
-from app.domain.errors import NoSuchBucket, NoSuchUpload
+from app.domain.errors import NoSuchBucket, NoSuchUpload, S3Error
 from app.domain.names import new_op_id
-from app.domain.types import BlobRef, Garbage
+from app.domain.types import BlobRef, Garbage, GarbageKind
 from app.metadata.base import GARBAGE_SLICE_MAX
-from app.storage.base import BlobInfo, ObjectStorage
+from app.storage.base import MAIN, ObjectStorage, name_in
 
 SLICE_ROWS_MAX = GARBAGE_SLICE_MAX
 SLICE_MAX_S = 0.020
+HELD_BACK_MAX = 10_000  # rows whose bytes could not be deleted that one slice looks past
+AT_ONCE_MAX = 16  # pieces of garbage, where deleting is mostly waiting for a network
 SLICE_PAUSE_S = 0.020  # after a slice that has more to do: requests come first
 LEASE = "sweep"
 LEASE_TTL_MS = 60_000
@@ -80,17 +83,21 @@ class Sweeper:
         self._sleep = sleep
         self.report = SweepReport()
         self._held_back: set[int] = set()  # garbage that could not be deleted; the rest must not wait for it
-        self._scan: Iterator[BlobInfo] | None = None
-        self._batch: Sequence[BlobInfo] = ()
+        self._away: set[str] = set()  # named back ends that have failed since the first of them was held back
+        self._failure: Exception | None = None  # … and how
         self._last_expiry_ms = store.now_ms()
         self._began_ms, self._began_s = store.now_ms(), monotonic()
+        members = members_of(store.storage)
+        self._hunts = {name: OrphanHunt(store, name, each) for name, each in members.items()}
+        is_remote = any(each.threads is not runtime.DISK for each in members.values())
+        self._at_once = AT_ONCE_MAX if is_remote else 1
         # Tombstones go before orphans are looked for: none that this run makes is forgotten in the same run.
         self.steps = (
-            Step("temporary", self.clean_up, every_s=600),
+            *(Step(_step("temporary", name), partial(self._clean_up, each), 600) for name, each in members.items()),
             Step("condemned", self.expire_condemned, every_s=3_600),
             Step("uploads", self.expire_uploads, every_s=600),
             Step("garbage", self.collect_garbage, every_s=5),
-            Step("orphans", self.sweep_orphans, every_s=3_600),
+            *(Step(_step("orphans", name), partial(self._hunt, hunt), 3_600) for name, hunt in self._hunts.items()),
         )
 
     # -- the two ways to run -------------------------------------------------------------------------------------
@@ -98,15 +105,24 @@ class Sweeper:
     def run_once(self, progress: Callable[[SweepReport], object] | None = None) -> SweepReport:
         """Do all there is to do now, beside a server or without one. `progress` is called after every slice.
 
-        Takes no lease: the sweep is safe beside itself. The first error ends it.
+        Takes no lease: the sweep is safe beside itself. The first error ends it; where there are several back ends, only
+        its step, for the next one may be about another.
         """
         now_ms = self._store.now_ms()  # held still, so that a busy server cannot keep this from ending
+        failure: Exception | None = None
         for step in self.steps:
             is_done = False
             while not is_done:
-                is_done = not step.run(now_ms)
+                try:
+                    is_done = not step.run(now_ms)
+                except (S3Error, OSError) as error:
+                    if len(self._hunts) == 1:
+                        raise
+                    failure, is_done = failure or error, True
                 if progress is not None:
                     progress(self.report)
+        if failure is not None:
+            raise failure
         return self.report
 
     def run_forever(self, stop: Callable[[], bool] = lambda: False) -> None:
@@ -157,7 +173,8 @@ class Sweeper:
     def _take_lease(self, now_ms: int) -> bool:
         is_ours = self._store.metadata.lease(LEASE, self._holder, now_ms, LEASE_TTL_MS)
         if not is_ours:
-            self._scan, self._batch = None, ()
+            for hunt in self._hunts.values():
+                hunt.forget()
         return is_ours
 
     # -- steps: each does one slice, and says whether there may be more -------------------------------------------
@@ -186,57 +203,75 @@ class Sweeper:
         """Delete blobs that lost their last reference a grace period ago (I4)."""
         metadata = self._store.metadata
         grace_s = max(self._store.limits.garbage_grace_s, self._store.storage.garbage_grace_s)
-        rows = metadata.garbage(now_ms - grace_s * 1_000, SLICE_ROWS_MAX)
+        # Behind those that are held back there may be others, which need not wait.
+        limit = SLICE_ROWS_MAX + min(len(self._held_back), HELD_BACK_MAX)
+        rows = metadata.garbage(now_ms - grace_s * 1_000, limit)
         waiting = [row for row in rows if row.id not in self._held_back]
         if not waiting:
             self._held_back.clear()
+            self._away.clear()
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure
             waiting = list(rows)
-        deadline_s = self._monotonic() + SLICE_MAX_S
-        deleted = 0
-        for row in waiting:
-            deleted += self._collect(row, now_ms)
-            if deleted >= SLICE_ROWS_MAX or self._monotonic() > deadline_s:
-                break
+        self._collect_some(waiting, now_ms)
         return bool(waiting)
 
-    def _collect(self, row: Garbage, now_ms: int) -> int:
+    def _collect_some(self, rows: Sequence[Garbage], now_ms: int) -> None:
+        """A slice's worth. Raises: the main back end's first failure; that of a named one is kept until the rest is done."""
+        deadline_s = self._monotonic() + SLICE_MAX_S
+        deleted = 0
+        for first in range(0, len(rows), self._at_once):
+            jobs = [partial(self._collect, row, now_ms) for row in rows[first : first + self._at_once]]
+            outcomes = runtime.gather(jobs, self._at_once)
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                deleted += outcome
+            if deleted >= SLICE_ROWS_MAX or self._monotonic() > deadline_s:
+                break
+
+    def _collect(self, row: Garbage, now_ms: int) -> int | Exception:
         """One slice of one piece of garbage; the row is gone after the slice in which nothing was left to condemn."""
+        places = {name_in(BlobRef(row.ref))} if row.kind is GarbageKind.BLOB else set()
+        blobs: Sequence[BlobRef] = ()
         try:
-            blobs = self._store.metadata.condemn(row.id, now_ms)
+            if not places & self._away:
+                blobs = self._store.metadata.condemn(row.id, now_ms)
+                places = {name_in(blob) for blob in blobs}
+            if places & self._away:  # nobody waits for its time-out once more
+                self._held_back.add(row.id)
+                return 0
             if blobs:
-                runtime.offload(_delete_all, self._store.storage, blobs)
+                self._delete(blobs)
                 self._store.metadata.forget(row.id, blobs)
+        except Exception as error:
+            self._held_back.add(row.id)
+            if not places or MAIN in places:
+                return error
+            self._away |= places
+            self._failure = self._failure or error
+            return 0
         except BaseException:
             self._held_back.add(row.id)
             raise
         self.report.blobs_deleted += len(blobs)
         return len(blobs)
 
-    def sweep_orphans(self, now_ms: int) -> bool:
-        """Delete blobs to which nothing refers: writers died before they published, or lost a race.
+    def _delete(self, blobs: Sequence[BlobRef]) -> None:
+        by_holder: dict[int, tuple[ObjectStorage, list[BlobRef]]] = {}
+        for blob in blobs:
+            holder = self._store.storage.holder(blob)
+            by_holder.setdefault(id(holder), (holder, []))[1].append(blob)
+        for holder, theirs in by_holder.values():
+            holder.threads.offload(delete_all, holder, theirs)
 
-        A blob is condemned in a commit before it is deleted, so a publish that is still on its way is refused (I3).
-        """
-        if not self._batch:
-            self._batch = self._next_batch(now_ms)
-        if not self._batch:
-            self._scan = None
-            return False
-        orphans = self._store.metadata.condemn_orphans([blob.ref for blob in self._batch], now_ms)
-        if orphans:
-            runtime.offload(_delete_all, self._store.storage, orphans)
-        self.report.orphans_deleted += len(orphans)
-        self._batch = ()
-        return True
-
-    def _next_batch(self, now_ms: int) -> Sequence[BlobInfo]:
-        if self._scan is None:
-            self._scan = self._store.storage.scan(now_ms - self._store.limits.orphan_grace_s * 1_000)
-        try:
-            return runtime.offload_scan(_take, self._scan)
-        except BaseException:
-            self._scan = None  # it cannot go on after an error: the next try begins anew
-            raise
+    def _hunt(self, hunt: OrphanHunt, now_ms: int) -> bool:
+        """Delete blobs to which nothing refers: writers died before they published, or lost a race."""
+        remember_names(self._store)
+        deleted = hunt.run(now_ms)
+        self.report.orphans_deleted += deleted or 0
+        return deleted is not None
 
     def expire_condemned(self, now_ms: int) -> bool:
         """Forget which blobs were condemned, once no publish of them can still be on its way.
@@ -250,16 +285,12 @@ class Sweeper:
             self._last_expiry_ms = now_ms
         return expired == SLICE_ROWS_MAX
 
-    def clean_up(self, now_ms: int) -> bool:
-        """Remove temporary files whose writers are gone; locks say who lives, not the clock."""
-        self.report.temporary_removed += runtime.offload(self._store.storage.clean_up)
+    def _clean_up(self, storage: ObjectStorage, now_ms: int) -> bool:
+        """Remove what writers left behind that are gone: locks say who lives, not the clock."""
+        self.report.temporary_removed += storage.threads.offload(storage.clean_up)
         return False
 
 
-def _delete_all(storage: ObjectStorage, blobs: Sequence[BlobRef]) -> None:
-    for blob in blobs:
-        storage.holder(blob).delete(blob)
-
-
-def _take(scan: Iterator[BlobInfo]) -> list[BlobInfo]:
-    return list(islice(scan, SLICE_ROWS_MAX))
+def _step(name: str, member: str) -> str:
+    """Steps of named back ends have the name behind a dot."""
+    return name if member == MAIN else f"{name}.{member}"

@@ -278,6 +278,14 @@ class MetadataStore(ABC):
         False also for an upload that was aborted. A Complete that is under way is not disturbed.
         """
 
+    @abstractmethod
+    def remember_backend(self, name: str) -> None:
+        """From now on `backends` has this name, for ever. Repeating is fine."""
+
+    @abstractmethod
+    def backends(self) -> Sequence[str]:
+        """The names of all back ends that this store has had beside its main one, ascending."""
+
     # -- for fsck, export and the change feed --------------------------------------------------------------------
 
     @abstractmethod

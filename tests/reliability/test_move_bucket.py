@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -178,7 +179,7 @@ class Traffic:
         self._threads = [threading.Thread(target=self._watch, args=(self._read_one,)) for _ in range(3)]
         self._threads += [threading.Thread(target=self._watch, args=(self._write_one, name)) for name in ("a", "b")]
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

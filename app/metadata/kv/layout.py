@@ -11,6 +11,7 @@ inline bytes are JSON, rows.py):
       k <id>                            how much of this bucket's outbox is in the log
       l <number>                        the log: one change
       e <name>                          a lease
+      y                                 names of back ends that references begin with
     "b" <bucket id>                     one scope a bucket; lives on behind a deleted bucket until its garbage is gone
       B                                 the bucket with its documents, and its two fences
       N                                 the next sequence that nobody has reserved
@@ -72,6 +73,7 @@ PART_NUMBER_MAX = 10_000
 
 CATALOGUE = b"catalogue"
 NEXT_ID, FEED, NAME, SCOPE, CURSOR, LOG, LEASE = b"i", b"f", b"n", b"s", b"k", b"l", b"e"
+BACKENDS = b"y"
 BUCKET, NEXT_SEQUENCE, OUTBOX_HEAD, OUTBOX = b"B", b"N", b"L", b"o"
 CURRENT, MARKER, VERSION, BY_ID, BY_SEQUENCE, INLINE = b"c", b"m", b"v", b"i", b"q", b"d"
 UPLOAD, OPEN_BY_KEY, OPEN_BY_AGE, PART = b"u", b"w", b"t", b"p"

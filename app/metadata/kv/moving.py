@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 from app.domain.errors import NoSuchBucket
@@ -12,10 +13,26 @@ from app.metadata.kv import layout
 from app.metadata.kv.history import History
 from app.metadata.kv.keyspace import Transaction
 from app.metadata.kv.plumbing import Plumbing
-from app.metadata.kv.rows import dump_part, load_bucket, load_content, load_part, load_upload
+from app.metadata.kv.rows import dump, dump_part, load, load_bucket, load_content, load_part, load_upload
 
 
 class Moving(Plumbing):
+    def remember_backend(self, name: str) -> None:
+        def attempt() -> None:
+            tx = self._in(layout.CATALOGUE)
+            value = tx.get(layout.BACKENDS)
+            names = set(load(value) if value else ())
+            if name not in names:
+                tx.put(layout.BACKENDS, dump(sorted({*names, name})))
+                tx.commit()
+
+        self._retried(attempt)
+
+    def backends(self) -> Sequence[str]:
+        value = self._value(layout.CATALOGUE, layout.BACKENDS)
+        names: list[str] = load(value) if value else []
+        return names
+
     def move_blob(self, version: Version, new: BlobRef, now_ms: int) -> bool:
         return self._retried(partial(self._move_blob, version, new, now_ms))
 

@@ -47,6 +47,10 @@ MOVE_PART: Final = Mutation(
 )
 
 
+REMEMBER_BACKEND: Final = Mutation("", None, (Step("INSERT OR IGNORE INTO backends (name) VALUES (:name)"),))
+READ_BACKENDS: Final = "SELECT name FROM backends ORDER BY name"
+
+
 class MoveRequest(Request):
     """Of a version's blob: caches of the key have the old reference."""
 

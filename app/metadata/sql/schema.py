@@ -7,6 +7,7 @@
     garbage         what lost a reference; condemned: blobs that no publish may take any more
     changes         consumers of them; empty while nobody is registered
     leases
+    backends        names that references begin with
 
 Text is compared by its UTF-8 bytes everywhere (I6): SQLite's BINARY, the default; PostgreSQL's COLLATE "C".
 A key may hold NUL, at which SQLite's substr, instr and length of TEXT stop: functions get CAST(key AS BLOB).
@@ -225,10 +226,14 @@ _LISTED_SHOWN = (
     """,
 )
 
+# Names of back ends that references begin with, those of past configurations included.
+_BACKENDS = ("CREATE TABLE backends (name TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",)
+
 # Append only: a released migration is never changed.
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     (_PLAN, *_BUCKETS, *_VERSIONS, *_UPLOADS, *_REST),
     _ONE_INDEX_BY_KEY,
     _LISTED_SHOWN,
+    _BACKENDS,
 )
 SCHEMA_VERSION: Final = len(MIGRATIONS)

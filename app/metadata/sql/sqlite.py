@@ -32,7 +32,7 @@ from app.domain.types import (
     VersionQuery,
 )
 from app.metadata.base import CHANGES_PAGE_MAX
-from app.metadata.sql import buckets, changes, garbage, listing, rows, scans, sweeping, uploads, verifying
+from app.metadata.sql import buckets, changes, garbage, listing, moving, rows, scans, sweeping, uploads, verifying
 from app.metadata.sql.beside import Beside
 from app.metadata.sql.cache import PointCache
 from app.metadata.sql.checkpoint import WalKeeper
@@ -262,6 +262,9 @@ class SqliteStore(Writing):
 
     def expire_condemned(self, before_ms: int, limit: int) -> int:
         return len(self._write_rows(garbage.EXPIRE_CONDEMNED, {"before_ms": before_ms, "limit": limit}))
+
+    def backends(self) -> Sequence[str]:
+        return [row[0] for row in self._read(moving.READ_BACKENDS, {})]
 
     # -- scans, changes, leases ----------------------------------------------------------------------------------
 

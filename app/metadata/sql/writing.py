@@ -118,6 +118,9 @@ class Writing(MetadataStore):
     def move_part(self, upload_id: str, part: Part, new: BlobRef, now_ms: int) -> bool:
         return _is_moved(self.submit(moving.of_part(upload_id, part, new, now_ms)))
 
+    def remember_backend(self, name: str) -> None:
+        self.write(moving.REMEMBER_BACKEND, {"name": name})
+
 
 def _is_moved(outcome: Outcome) -> bool:
     return outcome.refusal != "nothing_to_do"

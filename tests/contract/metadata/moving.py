@@ -29,6 +29,14 @@ class MoveContract(Contract):
     def parts_of(self, scene: Scene, upload_id: str) -> list[BlobRef]:
         return [part.blob for part in scene.store.parts(upload_id, *ALL)]
 
+    def test_names_of_back_ends_are_remembered(self, scene: Scene) -> None:
+        assert list(scene.store.backends()) == []
+        for name in ("warm", "cold", "warm"):
+            scene.store.remember_backend(name)
+        assert list(scene.store.backends()) == ["cold", "warm"]
+        race([task(scene.store.remember_backend, f"n{number}") for number in range(8)])
+        assert list(scene.store.backends()) == ["cold", *(f"n{number}" for number in range(8)), "warm"]
+
     # -- versions ------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("versioning", list(Versioning))
