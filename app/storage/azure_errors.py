@@ -11,8 +11,8 @@ from app.storage.http_pool import transport_trouble
 from app.storage.remote_calls import Kind, Trouble, describe
 
 NO_BLOB = "BlobNotFound"
-# What a list of blocks is answered that had its effect before.
-DONE_BEFORE = frozenset({"BlobAlreadyExists", "ConditionNotMet", "InvalidBlockList", "TargetConditionNotMet"})
+# What a blob, or a list of blocks, is answered where the request had its effect before.
+THERE_ALREADY = frozenset({"BlobAlreadyExists", "ConditionNotMet", "InvalidBlockList", "UnauthorizedBlobOverwrite"})
 
 _BUSY = frozenset({"ServerBusy", "TooManyRequests"})
 _WRONG = frozenset({"Md5Mismatch", "Crc64Mismatch"})

@@ -29,7 +29,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage as sdk
 from google.oauth2 import service_account
 
-from app.domain.digests import Digests
+from app.domain.digests import checksum_of
 from app.settings import ConfigError
 from app.storage import gcp_errors
 from app.storage.gcp_upload import ResumableUpload, Stored
@@ -94,9 +94,7 @@ class GcpUpstream(Upstream):
     # -- writing -------------------------------------------------------------------------------------------------
 
     def put(self, name: str, content: memoryview) -> None:
-        digests = Digests(("CRC32C",))
-        digests.update_others(content)
-        wanted = Stored(len(content), digests.checksum("CRC32C"))
+        wanted = Stored(len(content), checksum_of("CRC32C", content))
         boundary = secrets.token_hex(16)
         about = json.dumps({"name": name, "contentType": BYTES, "crc32c": wanted.crc32c})
         head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{about}\r\n--{boundary}\r\nContent-Type: {BYTES}\r\n\r\n"
