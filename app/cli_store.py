@@ -87,19 +87,20 @@ def _check_move(store: Store, backend: str) -> None:
     members = store.storage.members()
     if backend not in members:
         raise ConfigError(f"there is no back end {backend}; there are {', '.join(members)}")
-    lonely = [name for name, member in members.items() if not member.shared]
-    if lonely:
-        raise ConfigError(f"{', '.join(lonely)}: its bytes are in one process, and this is another")
 
 
 @contextmanager
 def _opened(config: Config) -> Iterator[Store]:
     """The store of data that are there already: a command must not make an empty store where a path was mistyped."""
-    if config.data_dir is None:
+    if config.metadata.engine == "memory":
         raise ConfigError("metadata.engine: memory keeps nothing that another process could look at")
     if config.metadata.engine == "sqlite" and not os.path.exists(config.metadata.sqlite.path):
         raise ConfigError(f"metadata.sqlite.path: {config.metadata.sqlite.path} does not exist; --data-dir says where")
     store = build_store(config)
+    lonely = [name for name, member in store.storage.members().items() if not member.shared]
+    if lonely:
+        # Rows of the objects are here and their bytes are not: all of them would be found missing.
+        raise ConfigError(f"storage: the bytes of {', '.join(lonely)} are in one process, and this is another")
     store.metadata.open()
     try:
         store.storage.open()

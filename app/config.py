@@ -169,12 +169,13 @@ class Config:
 
     @property
     def data_dir(self) -> str | None:
-        """The directory whose lock says who serves these data: the metadata file's, else the objects'; None in memory."""
-        if self.metadata.engine == "sqlite":
-            return os.path.dirname(self.metadata.sqlite.path) or "."
-        if self.storage.backend == "local":
-            return os.path.dirname(self.storage.local.root_dir.rstrip("/")) or "."
-        return None
+        """The directory whose lock says who serves these data: the metadata file's, else the objects'; None without one."""
+        storage = self.storage
+        files = {"local": storage.local.root_dir.rstrip("/"), "sqlite": storage.sqlite.path}
+        if storage.memory.persistence:
+            files["memory"] = storage.memory.snapshot_path
+        path = self.metadata.sqlite.path if self.metadata.engine == "sqlite" else files.get(storage.backend)
+        return None if path is None else os.path.dirname(path) or "."
 
 
 def load_config(

@@ -181,15 +181,15 @@ def test_wrong_bytes_are_reported_and_left_where_they_are(town: Town, key: str) 
     if version.content.manifest is not None:
         blob = town.metadata.parts(version.content.manifest.upload_id, *ALL_PARTS)[0].blob
     assert blob is not None
-    data, modified_ms = town.main._blobs[blob]
-    town.main._blobs[blob] = (b"X" + data[1:], modified_ms)
+    (first, *rest), modified_ms = town.main._blobs[blob]
+    town.main._blobs[blob] = ([b"X" + first[1:], *rest], modified_ms)
     report = town.move()
     assert (report.wrong, report.moved) == (1, 3)
     assert "digest" in report.problems[0]
     assert name_in(blob) == MAIN
     town.sweep()
     assert blob in {each.ref for each in town.main.scan(1 << 60)}
-    town.main._blobs[blob] = (data, modified_ms)
+    town.main._blobs[blob] = ([first, *rest], modified_ms)
     assert (town.move().wrong, town.move().there) == (0, 5)
     check(town, contents)
 
@@ -316,7 +316,7 @@ def test_a_copy_of_bytes_that_are_wrong_is_refused_and_leaves_nothing(town: Town
     fill(town)
     Mover(town.store, OTHER, "cold").run()
     blob = town.version("blob").content.blob or BlobRef("")
-    town.main._blobs[blob] = (b"oops bad", town.clock_ms)
+    town.main._blobs[blob] = ([b"oops bad"], town.clock_ms)
     with pytest.raises(InternalError):
         copy(town, "blob")
     assert town.counts()[1] == 0
