@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "us-east-1"
 
 
-def build_store(config: Config) -> Store:
-    """The store of a configuration, its two engines not opened yet. Raises: ConfigError."""
+def build_store(config: Config, counters: Metrics | NoMetrics | None = None) -> Store:
+    """The store of a configuration, its two engines not opened yet; `counters` count the back ends' requests.
+
+    Raises: ConfigError.
+    """
     from app import registry, runtime
     from app.core.placement import Placement, Rule
     from app.core.store import KnownUsers, Limits, Store
 
     metadata = registry.metadata_store(config.metadata.engine, config)
-    storage = registry.object_storages(config)
+    storage = registry.object_storages(config, getattr(counters, "backend", None))
     rules = [Rule(each.name, each.buckets, each.location, each.is_default) for each in config.storage.backends]
     grace_s = config.storage.garbage_grace_s
     limits = Limits(
@@ -93,8 +96,8 @@ def create_app(config: Config) -> Front:
     from app.s3.front import Front
     from app.s3.short_way import ShortWay
 
-    store = build_store(config)
     counters = metrics.for_config(config)
+    store = build_store(config, counters)
     domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
     pipeline = _pipeline(config, store, counters, domains)
     probes = _health_checks(store) if config.observability.health_check else None

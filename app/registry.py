@@ -7,6 +7,7 @@ Third parties add theirs by entry points in the groups "bleepstore.metadata" and
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from app.config_backends import Backend
     from app.metadata.base import MetadataStore
     from app.storage.base import ObjectStorage
+    from app.storage.remote_calls import Watch
+
+    WatchFor = Callable[[str], Watch]
+
+MAIN = "main"  # the name of `storage.backend` beside named ones (app/storage/base.py)
 
 METADATA_GROUP = "bleepstore.metadata"
 STORAGE_GROUP = "bleepstore.storage"
@@ -57,14 +63,18 @@ def object_storage(name: str, config: Config) -> ObjectStorage:
     return cast("ObjectStorage", made.from_config(config))  # type: ignore[attr-defined]  # checked by _load
 
 
-def object_storages(config: Config) -> ObjectStorage:
-    """The back end of `storage.backend`, with those of `storage.backends` beside it; not opened. Raises: ConfigError."""
-    main = object_storage(config.storage.backend, config)
+def object_storages(config: Config, watch_for: WatchFor | None = None) -> ObjectStorage:
+    """The back end of `storage.backend`, with those of `storage.backends` beside it; not opened.
+
+    `watch_for` gives who counts the requests of the one of a name. Raises: ConfigError.
+    """
+    main = _watched(object_storage(config.storage.backend, config), MAIN, watch_for)
     if not config.storage.backends:
         return main
     from app.storage.places import Places
 
-    return Places(main, {each.name: _named(each, config) for each in config.storage.backends})
+    named = {each.name: _watched(_named(each, config), each.name, watch_for) for each in config.storage.backends}
+    return Places(main, named)
 
 
 def _named(backend: Backend, config: Config) -> ObjectStorage:
@@ -76,6 +86,18 @@ def _named(backend: Backend, config: Config) -> ObjectStorage:
         return cast("ObjectStorage", made.from_config(config_of(config, backend)))  # type: ignore[attr-defined]  # checked by _load
     except ConfigError as error:
         raise ConfigError(f"{setting}: {error}") from None
+
+
+def _watched(storage: ObjectStorage, name: str, watch_for: WatchFor | None) -> ObjectStorage:
+    """A back end that has a `watch` counts its requests itself."""
+    if watch_for is None:
+        return storage
+    if hasattr(storage, "watch"):
+        storage.watch = watch_for(name)
+        return storage
+    from app.storage.measured import Measured
+
+    return Measured(storage, watch_for(name))
 
 
 def names(group: str) -> list[str]:

@@ -18,16 +18,18 @@ import contextlib
 import fcntl
 import os
 import shutil
-import struct
 import tempfile
+import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
+from app.observe.adders import Add, adder, observers
+from app.observe.backend_metrics import BackendMetrics, BackendSeries
 from app.version import __version__
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram
+    from prometheus_client import CollectorRegistry
 
     from app.config import Config
 
@@ -40,10 +42,6 @@ MAKE_TRIES_MAX = 3
 DURATION_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 )  # fmt: skip
-
-Add = Callable[[float], object]
-
-_DOUBLE = struct.Struct("d")
 
 
 class Recorder(Protocol):
@@ -64,13 +62,23 @@ class Metrics:
         import prometheus_client  # noqa: F401  # in the master, so that workers share its memory
 
         self._series: _Series | None = None
+        self._making = threading.Lock()
 
     def record_request(self, operation: str, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
         """`operation` is S3's name of it, of a bounded set; `seconds` from the request's head to the last byte sent."""
-        series = self._series
-        if series is None:
-            series = self._series = _Series()
+        series = self._series or self.made()
         series.record(operation, status, seconds, bytes_in, bytes_out)
+
+    def made(self) -> _Series:
+        """This process's series, made by whichever thread comes first."""
+        with self._making:
+            if self._series is None:
+                self._series = _Series()
+            return self._series
+
+    def backend(self, name: str) -> BackendMetrics:
+        """Who counts a storage back end's requests; may be asked for before the fork."""
+        return BackendMetrics(lambda: self.made().backends, name)
 
     def render(self, accept: str | None = None) -> tuple[bytes, str]:
         """What every worker counted, and its content type: Prometheus' text, or OpenMetrics where `accept` asks for it.
@@ -80,9 +88,8 @@ class Metrics:
         """
         from prometheus_flask_exporter import PrometheusMetrics
 
-        if self._series is None:
-            self._series = _Series()
-        exporter = PrometheusMetrics(app=None, path=None, registry=self._series.registry, export_defaults=False)
+        registry = (self._series or self.made()).registry
+        exporter = PrometheusMetrics(app=None, path=None, registry=registry, export_defaults=False)
         text, content_type = exporter.generate_metrics(accept)
         return text.encode(), content_type
 
@@ -187,22 +194,23 @@ class _Series:
             buckets=DURATION_BUCKETS_S,
             registry=self.registry,
         )
+        self.backends = BackendSeries(self.registry)
         self._received = Counter("bleepstore_bytes_received", "Bytes of request bodies", registry=self.registry)
         self._sent = Counter("bleepstore_bytes_sent", "Bytes of response bodies", registry=self.registry)
         info = Gauge("bleepstore_build_info", "Always 1", ["version"], multiprocess_mode="max", registry=self.registry)
         info.labels(__version__).set(1)
-        self._add_received, self._add_sent = _adder(self._received), _adder(self._sent)
+        self._add_received, self._add_sent = adder(self._received), adder(self._sent)
         self._counts: dict[tuple[str, int], Add] = {}
         self._times: dict[str, tuple[Add, list[Add]]] = {}
 
     def record(self, operation: str, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
         count = self._counts.get((operation, status))
         if count is None:
-            count = self._counts[operation, status] = _adder(self._operations.labels(operation, str(status)))
+            count = self._counts[operation, status] = adder(self._operations.labels(operation, str(status)))
         count(1)
         times = self._times.get(operation)
         if times is None:
-            times = self._times[operation] = _observers(self._durations.labels(operation))
+            times = self._times[operation] = observers(self._durations.labels(operation))
         add_seconds, buckets = times
         add_seconds(seconds)
         buckets[bisect_left(DURATION_BUCKETS_S, seconds)](1)
@@ -210,35 +218,6 @@ class _Series:
             self._add_received(bytes_in)
         if bytes_out:
             self._add_sent(bytes_out)
-
-
-def _observers(histogram: Histogram) -> tuple[Add, list[Add]]:
-    """What `histogram.observe` adds to: its sum, and the bucket of a value (the last one is of all that is larger)."""
-    return _adder_of(histogram._sum), [_adder_of(bucket) for bucket in histogram._buckets]
-
-
-def _adder(counter: Counter) -> Add:
-    return _adder_of(counter._value)
-
-
-def _adder_of(value: Any) -> Add:
-    """Adds to a value straight in its file: a quarter of what `inc` takes with its lock and its look at the process id.
-
-    One thread counts here, the hub's, and the series are made after the fork. Where the library's values look different
-    from what is known here, `inc` it is.
-    """
-    mapped: Any = getattr(value, "_file", None)
-    position = getattr(mapped, "_positions", {}).get(getattr(value, "_key", None))
-    if position is None or not isinstance(getattr(value, "_value", None), float):
-        add: Add = value.inc
-        return add
-    write, memory = _DOUBLE.pack_into, mapped._m  # the file only grows, so what is mapped once stays right
-
-    def add_in_place(amount: float) -> None:
-        value._value += amount
-        write(memory, position, value._value)
-
-    return add_in_place
 
 
 class _Slot:

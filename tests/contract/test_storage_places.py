@@ -11,8 +11,10 @@ from app.domain.errors import InternalError, ServiceUnavailable
 from app.domain.types import BlobRef, Health
 from app.storage.base import MAIN, BlobInfo, BlobMissing, ObjectStorage, name_in
 from app.storage.local import LocalStorage
+from app.storage.measured import Measured
 from app.storage.memory import MemoryStorage
 from app.storage.places import OPEN_AGAIN_S, Named, Places, is_name
+from app.storage.remote_calls import NoWatch
 from tests.contract.storage_contract import (
     FAR_FUTURE_MS,
     SHORT,
@@ -40,6 +42,13 @@ class TestNamedMemoryStorage(StorageContract):
         storage = Named("cold", MemoryStorage(size_max_bytes=4 << 20))
         storage.open()
         return storage
+
+
+class TestMeasuredStorage(LastingStorageContract):
+    """Counting its requests changes nothing about a back end."""
+
+    def make(self, place: Path) -> ObjectStorage:
+        return Measured(LocalStorage(str(place / "objects"), reserve_bytes=0), NoWatch())
 
 
 class TestPlaces(LastingStorageContract):

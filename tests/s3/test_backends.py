@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,48 @@ def test_bytes_on_a_back_end_that_is_no_longer_configured_are_not_lost(
     server.start()
     server.client().put_object(Bucket="frozen", Key="k", Body=body(2))
     assert read(server.client(), "frozen", "k") == body(2)
+
+
+def counts(server: RunningServer, name: str) -> dict[str, float]:
+    """Samples of /metrics by their labels."""
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    found = re.findall(rf"^{name}{{(.*)}} (.*)$", text, re.MULTILINE)
+    return {labels: float(value) for labels, value in found}
+
+
+def test_requests_to_each_back_end_are_counted(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(*flags(tmp_path, buckets=["frozen"]), workers=2)
+    s3 = server.client()
+    for name in ("plain", "frozen"):
+        s3.create_bucket(Bucket=name)
+        for number in range(3):
+            s3.put_object(Bucket=name, Key=f"k{number}", Body=body(number))
+            assert read(s3, name, f"k{number}") == body(number)
+    for blob in (tmp_path / "cold" / "blobs").glob("*/*/*"):
+        blob.unlink()
+    with pytest.raises(ClientError, match="InternalError"):
+        read(s3, "frozen", "k0")
+    found = counts(server, "bleepstore_backend_requests_total")
+    for name in ("main", "cold"):
+        for op in ("get", "put"):
+            assert found[f'backend="{name}",op="{op}",outcome="ok"'] == 3
+    assert found['backend="cold",op="get",outcome="missing"'] >= 1
+    seconds = counts(server, "bleepstore_backend_duration_seconds_sum")
+    assert seconds['backend="main",op="put"'] > 0
+
+
+def test_nothing_is_counted_where_metrics_are_off() -> None:
+    from app import build_store
+    from app.config import load_config
+    from app.observe import metrics
+    from app.storage.local import LocalStorage
+    from app.storage.measured import Measured
+
+    on, off = (load_config({"observability.metrics": word}, {}) for word in ("true", "false"))
+    assert type(build_store(on, metrics.for_config(on)).storage) is Measured
+    assert type(build_store(off, metrics.for_config(off)).storage) is LocalStorage

@@ -65,6 +65,40 @@ def test_every_worker_gives_the_sum_of_all() -> None:
     assert len(re.findall(r'^bleepstore_build_info\{version="[0-9.]+"\} 1\.0$', text, re.MULTILINE)) == 1
 
 
+def test_requests_to_back_ends_are_counted_in_many_threads_of_many_workers() -> None:
+    text = run("""
+import threading
+watch = recorder.backend("cold")
+def threads():
+    def work():
+        for _ in range(2_000):
+            watch.request("get", "ok", 0.002)
+            watch.request("put", "throttled", 0.2)
+            watch.request("put", "full", 40.0)
+            watch.retry("put")
+            watch.request("get", "whatever", 0.00005)
+    count(3)
+    all = [threading.Thread(target=work) for _ in range(4)]
+    for each in all: each.start()
+    for each in all: each.join()
+for _ in range(2): reap(worker(threads))
+reap(worker(show))
+""")
+    total = 16_000
+    labels = 'backend="cold",op="get",outcome="%s"'
+    assert value(text, f"bleepstore_backend_requests_total{{{labels % 'ok'}}}") == total
+    assert value(text, f"bleepstore_backend_requests_total{{{labels % 'error'}}}") == total
+    assert value(text, 'bleepstore_backend_requests_total{backend="cold",op="put",outcome="slow_down"}') == 2 * total
+    assert value(text, 'bleepstore_backend_retries_total{backend="cold",op="put"}') == total
+    durations = "bleepstore_backend_duration_seconds"
+    assert value(text, f'{durations}_count{{backend="cold",op="get"}}') == 2 * total
+    assert value(text, f'{durations}_bucket{{backend="cold",le="0.0001",op="get"}}') == total
+    assert value(text, f'{durations}_bucket{{backend="cold",le="30.0",op="put"}}') == total
+    assert value(text, f'{durations}_bucket{{backend="cold",le="+Inf",op="put"}}') == 2 * total
+    assert round(value(text, f'{durations}_sum{{backend="cold",op="put"}}')) == round(40.2 * total)
+    assert value(text, 'bleepstore_s3_operations_total{operation="GetObject",status="200"}') == 6
+
+
 def test_a_killed_worker_loses_no_count_and_its_successor_counts_on() -> None:
     text = run("for _ in range(10): reap(worker(killed))\nreap(worker(show))")
     assert value(text, 'bleepstore_s3_operations_total{operation="GetObject",status="200"}') == 50
