@@ -28,15 +28,15 @@ def moto() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def fake_gcs() -> Iterator[str]:
+def fake_gcs(scheme: str = "http") -> Iterator[str]:
     """The URL of a Google Cloud Storage that forgets."""
     port = free_port()
     command = [
-        require_fake_gcs(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory",
+        require_fake_gcs(), "-scheme", scheme, "-host", "127.0.0.1", "-port", str(port), "-backend", "memory",
         "-public-host", f"127.0.0.1:{port}", "-log-level", "error",
     ]  # fmt: skip
     with _running(command, port):
-        yield f"http://127.0.0.1:{port}"
+        yield f"{scheme}://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

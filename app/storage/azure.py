@@ -31,7 +31,7 @@ from azure.storage.blob import ContainerClient
 from app.domain.digests import checksum_of
 from app.settings import ConfigError
 from app.storage import azure_errors
-from app.storage.http_pool import PIECE_BYTES, Pieces, PooledAdapter, size_of_object
+from app.storage.http_pool import PIECE_BYTES, Pieces, prepare, size_of_object
 from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
 from app.storage.remote_calls import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Kind, Trouble, UpstreamError
 from app.storage.remote_upstream import Download, Entry, Page, Upload, Upstream
@@ -71,9 +71,8 @@ class AzureUpstream(Upstream):
 
     def __init__(self, settings: Azure) -> None:
         self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, PooledAdapter())
         self._container = _make_client(settings, self._session)
+        prepare(self._session, self._container.url)
         self._url, _, self._signature = self._container.url.partition(
             "?"
         )  # the latter of a connection string with a SAS
@@ -247,6 +246,7 @@ def _make_client(settings: Azure, session: requests.Session) -> ContainerClient:
         session_owner=False,
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
+        connection_verify=None,  # as the session has it
         connection_data_block_size=PIECE_BYTES,
     )
     options: dict[str, Any] = {"transport": transport, "retry_total": 0}

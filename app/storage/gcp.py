@@ -33,7 +33,7 @@ from app.domain.digests import checksum_of
 from app.settings import ConfigError
 from app.storage import gcp_errors
 from app.storage.gcp_upload import ResumableUpload, Stored
-from app.storage.http_pool import Pieces, PooledAdapter, ResponseDownload
+from app.storage.http_pool import Pieces, ResponseDownload, prepare
 from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
 from app.storage.remote_calls import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Kind, Trouble, UpstreamError
 from app.storage.remote_memory import PART_BYTES
@@ -83,8 +83,7 @@ class GcpUpstream(Upstream):
         self._client = _make_client(settings)
         # What the vendor's own advice reaches for where a pool is to be larger.
         self._session: requests.Session = self._client._http
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, PooledAdapter())
+        prepare(self._session, self._client.api_endpoint)
         self._endpoint = settings.endpoint_url.rstrip("/")
         self._path = f"storage/v1/b/{quote(settings.bucket, safe='')}/o"
 

@@ -46,14 +46,14 @@ def _of_answer(error: GoogleAPICallError) -> Trouble:
         return Trouble(Kind.MISSING, code)
     if status == _RANGE:
         return Trouble(Kind.SHORT, code)
-    if status == 400 and _CHECKSUM.search(error.message or ""):
+    if status == 400 and _CHECKSUM.search(_told(error.response)):
         return Trouble(Kind.WRONG, f"{code} checksum")
     return Trouble(Kind.REFUSED, code, "look at the bucket and at what the credentials may do with its objects")
 
 
 def _reason(error: GoogleAPICallError) -> str:
-    """The service's word for it. The message is left alone: it holds the request's URL."""
-    errors = error.errors or _errors_of(error.response)
+    """The service's word for it. Its exception's message is left alone: it begins with the request's URL."""
+    errors = error.errors or _about(error.response).get("errors")
     for each in errors if isinstance(errors, list) else ():
         reason = each.get("reason") if isinstance(each, dict) else None
         if isinstance(reason, str) and _WORD.fullmatch(reason):
@@ -61,9 +61,14 @@ def _reason(error: GoogleAPICallError) -> str:
     return ""
 
 
-def _errors_of(answer: Any) -> Any:
-    """Where the client has not looked: it does not when an upload is refused."""
+def _told(answer: Any) -> str:
+    return str(_about(answer).get("message", ""))
+
+
+def _about(answer: Any) -> dict[str, Any]:
+    """What a JSON answer says of an error; empty for any other answer."""
     try:
-        return answer.json()["error"]["errors"]
+        about = answer.json()["error"]
     except (AttributeError, LookupError, TypeError, ValueError):
-        return None
+        return {}
+    return about if isinstance(about, dict) else {}

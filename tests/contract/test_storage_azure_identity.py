@@ -18,6 +18,7 @@ from app import registry
 from app.config import Config, Storage
 from app.config_storage import Azure
 from app.domain.errors import ServiceUnavailable
+from app.storage import remote_calls
 from app.storage.base import ObjectStorage
 from tests import emulators
 from tests.contract.storage_contract import SHORT, put, read_all
@@ -120,3 +121,15 @@ def test_without_a_token_it_is_unavailable_and_says_what_to_look_at(
     assert event.__dict__["outcome"] == "refused"
     assert "look at the account" in event.__dict__["reason"]
     assert not storage.check().ok
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    storage: ObjectStorage, tokens: TokenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_calls, "FIRST_PAUSE_S", 0.01)
+    storage.close()
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    storage.open()
+    with pytest.raises(ServiceUnavailable):
+        put(storage, SHORT)
+    assert tokens.asked  # it went that far, and told the stranger nothing

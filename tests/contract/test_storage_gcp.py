@@ -15,11 +15,12 @@ from app import registry
 from app.config import Config, Storage
 from app.config_storage import Gcp
 from app.domain.errors import InternalError, ServiceUnavailable
-from app.storage import gcp
+from app.storage import gcp, remote_calls
 from app.storage.base import ObjectStorage
 from app.storage.remote import RemoteStorage
 from app.storage.remote_calls import CONNECT_TIMEOUT_S
 from app.storage.remote_memory import PART_BYTES
+from tests import emulators
 from tests.contract.remote_contract import LARGE, MIDDLE, SILENCE_S, WRITES, RemoteContract
 from tests.contract.storage_contract import FAR_FUTURE_MS, LastingStorageContract, put, read_all
 from tests.fault_proxy import ALWAYS, Fault, FaultProxy, answer, spoil_upload
@@ -48,6 +49,17 @@ class TestGcpStorage(LastingStorageContract):
 
     def make(self, place: Path) -> ObjectStorage:
         return make(self.endpoint, place)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_calls, "FIRST_PAUSE_S", 0.01)
+    with emulators.fake_gcs(scheme="https") as endpoint:
+        settings = Gcp(bucket="blobs", endpoint_url=endpoint)
+        storage = registry.object_storage("gcp", Config(storage=Storage(gcp=settings)))
+        storage.open()
+        with pytest.raises(ServiceUnavailable):
+            put(storage, b"for nobody else")
+        storage.close()
 
 
 class TestGcpThroughFaults(RemoteContract):
