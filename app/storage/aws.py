@@ -88,6 +88,8 @@ class AwsStorage(RemoteStorage):
 class S3Upstream(Upstream):
     """One bucket, by one client that all threads share."""
 
+    flights_max = 2
+
     def __init__(self, settings: Aws) -> None:
         """Connects to nothing; credentials are looked for when the first request needs them. Raises: ConfigError."""
         self._bucket = settings.bucket
@@ -144,7 +146,8 @@ def _client(settings: Aws) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         tcp_keepalive=True,
-        s3={"addressing_style": style},
+        # The Content-MD5 is signed, so that a SHA-256 of the same bytes, over plain HTTP, would only cost both sides time.
+        s3={"addressing_style": style, "payload_signing_enabled": False},
     )
     # Where awscrt is there, as it is with us, botocore signs by it: in threads of its own, and from bytes alone.
     botocore.auth.AUTH_TYPE_MAPS["s3v4"] = botocore.auth.S3SigV4Auth

@@ -11,7 +11,7 @@ from app.storage.remote_upstream import Download
 
 BYTES_MAX = 1 << 16  # sent as one piece
 PIECE_BYTES = 1 << 18  # must leave within the connection's time-out, however slow the line is
-EXPECT_MIN_BYTES = 1 << 20  # from here on a refusal before the body is worth a round trip
+EXPECT_MIN_BYTES = 4 << 20  # from here on a refusal before the body is worth a round trip
 
 _ETAG_DIFFERS = Trouble(Kind.WRONG, "ETagDiffers")
 _RANGE_IGNORED = Trouble(Kind.WRONG, "RangeIgnored")

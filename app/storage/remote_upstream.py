@@ -51,7 +51,7 @@ class Download(ABC):
 
 
 class Upload(ABC):
-    """An object in parts, one after the other; each may be sent again after a failure, with the same bytes."""
+    """An object in parts; each may be sent again after a failure, with the same bytes."""
 
     @abstractmethod
     def put_part(self, number: int, content: memoryview, is_last: bool) -> None:
@@ -70,9 +70,13 @@ class Upload(ABC):
 
 
 class Upstream(ABC):
-    """A vendor's service, as one bucket or container of it. Names are whole, with the prefix."""
+    """A vendor's service, as one bucket or container of it. Names are whole, with the prefix.
+
+    `flights_max`: parts of one upload that may be on their way at once; where it is 1 they come strictly in order.
+    """
 
     parts_max = 10_000
+    flights_max = 1
 
     @abstractmethod
     def classify(self, error: Exception) -> Trouble | None:

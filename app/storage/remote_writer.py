@@ -10,6 +10,8 @@ What ends within the buffer goes up in one request, so that small blobs cost one
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Callable
 
 from app.domain.errors import EntityTooLarge, S3Error
 from app.domain.types import BlobRef
@@ -45,7 +47,7 @@ class RemoteWriter(BlobWriter):
         self._sent_bytes = 0
         self._parts = 0
         self._upload: Upload | None = None  # begun, and neither complete nor aborted
-        self._flight: Flight | None = None
+        self._flights: deque[Flight] = deque()
         self._lock = threading.Lock()  # held while somebody else moves the bytes out of memory
         self._rests = False
         self._require_size(size_hint or 0)
@@ -108,12 +110,11 @@ class RemoteWriter(BlobWriter):
         return self._ref
 
     def discard(self) -> None:
-        """Waits for the attempt that is under way, if there is one: what came after the abort would stay."""
+        """Waits for the attempts that are under way, if there are any: what came after the abort would stay."""
         self._wake()
         self._is_open, self._is_given_up = False, True
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            flight.end()
+        while self._flights:
+            self._flights.popleft().end()
         upload, self._upload = self._upload, None
         if upload is not None:
             try:
@@ -131,55 +132,53 @@ class RemoteWriter(BlobWriter):
 
     def _finish(self, upload: Upload) -> None:
         """Send what is held, at least a byte, and complete."""
-        self._land()
         buffer, at = self._buffer, 0
         assert buffer is not None, "the bytes behind a part that was sent"
+        self._land(0)
         while at < self._held:
             count = min(PART_BYTES, self._held - at)
-            self._send(upload, buffer[at : at + count], is_last=at + count == self._held)
+            self._next_part(upload, buffer[at : at + count], is_last=at + count == self._held)()
             at += count
         self._calls.run("complete", upload.complete, self._sent_bytes)
 
     def _send_first(self, buffer: memoryview) -> memoryview:
         """Send the first part of a full buffer. Gives the next one, the rest at its front."""
-        self._land()
-        upload = self._upload or self._begin()
+        self._land(self._upstream.flights_max - 1)
+        send = self._next_part(self._upload or self._begin(), buffer[:PART_BYTES])
         rest = self._held - PART_BYTES
         following = self._memory.take_at_once(CAPACITY_BYTES)
         if following is None:
-            self._send(upload, buffer[:PART_BYTES])
+            send()
             following = buffer
         following[:rest] = buffer[PART_BYTES : self._held]
         self._held = rest
         if following is not buffer:
             self._buffer = following
-            self._flight = Flight(
-                lambda: self._send(upload, buffer[:PART_BYTES]), lambda: self._memory.give_back(buffer)
-            )
+            self._flights.append(Flight(send, lambda: self._memory.give_back(buffer)))
         return following
 
-    def _send(self, upload: Upload, content: memoryview, *, is_last: bool = False) -> None:
+    def _next_part(self, upload: Upload, content: memoryview, *, is_last: bool = False) -> Callable[[], None]:
+        """What sends it, from any thread. Raises: EntityTooLarge."""
         self._require_size(self._sent_bytes + len(content))
-        number = self._parts + 1
+        self._sent_bytes += len(content)
+        self._parts += 1
+        number = self._parts
 
         def attempt() -> None:
             if self._is_given_up:
                 raise ValueError("this writer is closed")
             upload.put_part(number, content, is_last)
 
-        self._calls.run("put_part", attempt)
-        self._parts = number
-        self._sent_bytes += len(content)
+        return lambda: self._calls.run("put_part", attempt)
 
     def _begin(self) -> Upload:
         self._upload = self._calls.run("begin", self._upstream.begin, self._name)
         return self._upload
 
-    def _land(self) -> None:
-        """Wait for the part that is on its way. Raises: its error."""
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            error = flight.end()
+    def _land(self, flights_max: int) -> None:
+        """Wait until no more parts than these are on their way. Raises: the error of one that failed."""
+        while len(self._flights) > flights_max:
+            error = self._flights.popleft().end()
             if error is not None:
                 raise error
 

@@ -14,10 +14,10 @@ import pytest
 from tests.components import require_python
 from tests.conftest import StartServer
 from tests.fault_proxy import ALWAYS, Fault, FaultProxy, hang
+from tests.gateways import BUCKET, aws_environment
 from tests.reliability.caller import Caller, CutOff
 from tests.servers import RunningServer
 
-BUCKET = "bytes-of-the-gateway"
 BLOB = bytes(300_000)
 HANGING = 40  # more requests than a back end has threads
 PATIENCE_S = 30.0
@@ -34,19 +34,11 @@ def proxy(start_server: StartServer, tmp_path: Path) -> Iterator[FaultProxy]:
         yield proxy
 
 
-def gateway_environment(url: str, access_key: str, secret_key: str) -> dict[str, str]:
-    settings = {
-        "BACKEND": "aws", "AWS_BUCKET": BUCKET, "AWS_ENDPOINT_URL": url, "AWS_USE_PATH_STYLE": "true",
-        "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key,
-    }  # fmt: skip
-    return {f"BLEEPSTORE_STORAGE_{name}": value for name, value in settings.items()}
-
-
 @pytest.fixture
 def gateway(start_server: StartServer, proxy: FaultProxy, tmp_path: Path) -> RunningServer:
     """Not started. Of one worker: all requests are to meet in the same."""
     server = RunningServer(tmp_path / "gateway")
-    server.environ = gateway_environment(proxy.url, server.access_key, server.secret_key)
+    server.environ = aws_environment(proxy.url, server)
     return server
 
 

@@ -16,26 +16,17 @@ import pytest
 
 from tests.components import require_python
 from tests.conftest import StartServer
+from tests.gateways import BUCKET, aws_environment
 from tests.reliability import aftermath
 from tests.reliability.caller import Caller, CutOff, NotSent
 from tests.reliability.storm import RETRY_S, Plan, Storm
 from tests.servers import RunningServer
 
 PLAN = Plan(uptime_s=(1.0, 2.0), cycles_min=7, writes_min=200)
-UPSTREAM_BUCKET = "bytes-of-the-storm"
 PREFIX = "gateway/"
 LARGE_BUCKET = "storm-large"
 LARGE_BYTES = 20 << 20  # parts upstream
 FASTEST = ("--server.limits.body_min_bytes_per_s", str(1 << 30))  # so a writer without a part for a second is dead
-
-
-def gateway_environment(upstream: RunningServer) -> dict[str, str]:
-    settings = {
-        "BACKEND": "aws", "INLINE_MAX_BYTES": "0", "AWS_BUCKET": UPSTREAM_BUCKET, "AWS_PREFIX": PREFIX,
-        "AWS_ENDPOINT_URL": upstream.endpoint, "AWS_USE_PATH_STYLE": "true", "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": upstream.access_key, "AWS_SECRET_ACCESS_KEY": upstream.secret_key,
-    }  # fmt: skip
-    return {f"BLEEPSTORE_STORAGE_{name}": value for name, value in settings.items()}
 
 
 class LargeWriter(threading.Thread):
@@ -75,9 +66,9 @@ class LargeWriter(threading.Thread):
 
 def leftovers(client: Any) -> tuple[set[str], int]:
     """What is upstream: names of blobs, and how many uploads in parts."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=UPSTREAM_BUCKET, Prefix=f"{PREFIX}blobs/")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{PREFIX}blobs/")
     names = {each["Key"].rpartition("/")[2] for page in pages for each in page.get("Contents", ())}
-    return names, len(client.list_multipart_uploads(Bucket=UPSTREAM_BUCKET).get("Uploads", ()))
+    return names, len(client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()))
 
 
 @pytest.mark.slow
@@ -85,8 +76,9 @@ def test_nothing_acknowledged_is_lost_by_a_gateway_to_aws(start_server: StartSer
     require_python("botocore", "boto3")
     upstream = start_server(data_dir=tmp_path / "upstream")
     client = upstream.client()
-    client.create_bucket(Bucket=UPSTREAM_BUCKET)
-    gateway = start_server(data_dir=tmp_path / "gateway", workers=2, environ=gateway_environment(upstream))
+    client.create_bucket(Bucket=BUCKET)
+    environ = aws_environment(upstream.endpoint, upstream, prefix=PREFIX) | {"BLEEPSTORE_STORAGE_INLINE_MAX_BYTES": "0"}
+    gateway = start_server(data_dir=tmp_path / "gateway", workers=2, environ=environ)
     with Caller(gateway) as caller:
         assert caller.call("PUT", f"/{LARGE_BUCKET}").status == 200
     storm, large = Storm(gateway, PLAN), LargeWriter(gateway)
