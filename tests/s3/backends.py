@@ -10,8 +10,9 @@ MIB = 1 << 20
 
 
 def flags(root: Path, *, inline_max_bytes: int = 0, **entry: Any) -> list[str]:
-    """Named "cold", in root/cold. What `entry` says comes on top."""
-    cold = {"backend": "local", "local": {"root_dir": str(root / "cold")}, **entry}
+    """Named "cold", in root/cold unless `entry` says what it is. What else it says comes on top."""
+    local = {} if "backend" in entry else {"backend": "local", "local": {"root_dir": str(root / "cold")}}
+    cold = {**local, **entry}
     return [
         "--storage.backends", json.dumps({"cold": cold}),
         "--storage.inline_max_bytes", str(inline_max_bytes),

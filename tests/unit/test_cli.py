@@ -96,7 +96,10 @@ def test_check_names_engines_that_do_not_exist(capsys: pytest.CaptureFixture[str
         "bleepstore: metadata.engine: sqlight does not exist; there are memory, sqlite\n"
     )
     assert main(["config", "check", "--metadata.engine", "memory", "--storage.backend", "s4"]) == 2
-    assert "storage.backend: s4 does not exist; there are aws, azure, gcp, local, memory, sqlite" in capsys.readouterr().err
+    assert (
+        "storage.backend: s4 does not exist; there are aws, azure, gcp, local, memory, sqlite"
+        in capsys.readouterr().err
+    )
 
 
 def test_check_warns_of_a_server_without_authentication(capsys: pytest.CaptureFixture[str]) -> None:
