@@ -9,6 +9,9 @@ from app.storage.base import CHUNK_MAX_BYTES
 from app.storage.remote_calls import Attempts, Calls, Kind, Trouble, UpstreamError
 from app.storage.remote_upstream import Download
 
+CHUNK_TIMEOUT_S = 60.0  # for a chunk that comes in drops, each of them in time
+
+_TOO_SLOW = Trouble(Kind.AWAY, "TooSlow")
 _ENDS_EARLY = Trouble(Kind.WRONG, "EndsEarly")
 
 
@@ -43,14 +46,18 @@ class RemoteBody:
         return self
 
     def __next__(self) -> bytes:
-        """Raises: InternalError when the service ends early again and again; as `Calls.run`."""
+        """Raises: InternalError when the service ends early again and again; ServiceUnavailable when it is too slow."""
         wanted = min(CHUNK_MAX_BYTES, self.left_bytes)
         if not wanted:
             self.close()
             raise StopIteration
         self._attempts.renew()
+        until_s = self._calls.monotonic() + CHUNK_TIMEOUT_S
         pieces: list[bytes] = []
         while wanted:
+            if self._calls.monotonic() > until_s:
+                self.close()
+                self._calls.refuse("get", _TOO_SLOW, 1)
             piece = self._read(wanted)
             pieces.append(piece)
             wanted -= len(piece)

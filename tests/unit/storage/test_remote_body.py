@@ -9,8 +9,8 @@ import pytest
 from app.domain.errors import BlobMissing, InternalError, ServiceUnavailable
 from app.domain.types import BlobRef
 from app.storage.base import CHUNK_MAX_BYTES
-from app.storage.remote_body import RemoteBody
-from app.storage.remote_calls import ATTEMPTS_MAX, Kind
+from app.storage.remote_body import CHUNK_TIMEOUT_S, RemoteBody
+from app.storage.remote_calls import ATTEMPTS_MAX, Calls, Kind
 from tests.contract.storage_contract import put, read_all
 from tests.unit.storage.service import Service, TestedStorage
 
@@ -86,3 +86,19 @@ def test_a_service_that_is_away_is_told_before_the_first_byte() -> None:
     with pytest.raises(ServiceUnavailable):
         storage.read(ref)
     assert service.called.count("get") == ATTEMPTS_MAX
+
+
+def test_a_service_that_trickles_is_given_up() -> None:
+    service = Service()
+    _, ref = stored(service)
+    now_s = [0.0]
+
+    def drop_by_drop() -> float:
+        now_s[0] += 0.6 * CHUNK_TIMEOUT_S
+        return now_s[0]
+
+    calls = Calls("tested", service.classify, sleep=lambda seconds: None, monotonic=drop_by_drop)
+    body = RemoteBody(calls, lambda start, end: service.get(f"p/blobs/{ref[:2]}/{ref}", start, end), 0, len(LONG))
+    with pytest.raises(ServiceUnavailable):
+        next(body)
+    assert service.streams[-1].is_closed
