@@ -19,6 +19,9 @@ export UV_NATIVE_TLS := true
 # Further arguments: make run ARGS="--port 9001", make test ARGS="-k listing"
 ARGS ?=
 
+# What `make test-backends` runs on: tests/storages.py has them.
+BACKENDS ?= local memory sqlite aws aws-moto gcp azure
+
 .PHONY: help
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -34,6 +37,12 @@ test: $(VENV)/.dev ## Run the test suite
 .PHONY: test-long-way
 test-long-way: $(VENV)/.dev ## Run what the S3 interface promises once more, with server.short_way off
 	@BLEEPSTORE_SERVER_SHORT_WAY=false exec $(BIN)/python -m pytest tests/s3 $(ARGS)
+
+.PHONY: test-backends
+test-backends: $(VENV)/.dev ## Run what the S3 interface promises on each storage back end: BACKENDS="aws gcp"
+	@for name in $(BACKENDS); do echo "== $$name"; \
+		BLEEPSTORE_TEST_STORAGE=$$name $(BIN)/python -m pytest -q --durations 0 --durations-min 30 \
+			tests/s3 tests/clients/test_boto3.py tests/clients/test_boto3_transfers.py $(ARGS); done
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.dev ## Run the test suite with its long tests, and property tests with more examples

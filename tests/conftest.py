@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import emulators
+from tests import emulators, storages
 from tests.components import MISSING
 from tests.servers import RunningServer
 
@@ -23,6 +23,19 @@ for variable in ("CI", "BUILD_NUMBER"):
     os.environ.pop(variable, None)
 
 StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def back_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """The back end that BLEEPSTORE_TEST_STORAGE names, for every server of the session; None: as each test says."""
+    name = os.environ.get(storages.VARIABLE)
+    if name is None:
+        yield None
+        return
+    with storages.running(name, tmp_path_factory.mktemp("storage")) as variables, pytest.MonkeyPatch.context() as patch:
+        for variable, value in variables.items():
+            patch.setenv(variable, value)
+        yield name
 
 
 @pytest.fixture

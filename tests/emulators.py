@@ -51,6 +51,20 @@ def azurite(*options: str, scheme: str = "http") -> Iterator[str]:
         yield f"{scheme}://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
 
 
+def create_gcs_bucket(endpoint: str, name: str) -> None:
+    """That it is there already is fine."""
+    requests = require_python("requests")
+    requests.post(f"{endpoint}/storage/v1/b", json={"name": name}, timeout=10)
+
+
+def create_azure_container(endpoint: str, name: str) -> None:
+    """That it is there already is fine."""
+    blobs = require_python("azure.storage.blob", "azure-storage-blob")
+    with blobs.ContainerClient.from_connection_string(azure_connection(endpoint), name) as client:
+        if not client.exists():
+            client.create_container()
+
+
 def azure_connection(endpoint: str) -> str:
     protocol = endpoint.partition(":")[0]
     return (

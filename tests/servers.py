@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import os
 import signal
@@ -22,6 +23,7 @@ ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key-0123456789"
 # All that a server has of the tests' environment. The last lets the whole suite run without the short way.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "BLEEPSTORE_SERVER_SHORT_WAY")
+STORAGE_PREFIX = "BLEEPSTORE_STORAGE_"
 
 
 class ServerDied(AssertionError):
@@ -53,6 +55,10 @@ class RunningServer:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0  # from the start of the process to the first answer
 
+    def __post_init__(self) -> None:
+        if os.environ.get(f"{STORAGE_PREFIX}BACKEND") == "memory":
+            self.workers = 1  # all that it can have
+
     @property
     def endpoint(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
@@ -76,7 +82,14 @@ class RunningServer:
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         keys = {"BLEEPSTORE_AUTH_ACCESS_KEY": self.access_key, "BLEEPSTORE_AUTH_SECRET_KEY": self.secret_key}
+        kept |= self._storage()
         return kept | {"PYTHONPATH": str(ROOT)} | keys | dict(self.environ)
+
+    def _storage(self) -> dict[str, str]:
+        """What chooses the run's back end (tests/storages.py), with a place of its own there for these data."""
+        chosen = {name: value for name, value in os.environ.items() if name.startswith(STORAGE_PREFIX)}
+        place = hashlib.md5(str(self.data_dir).encode(), usedforsecurity=False).hexdigest()
+        return {name: f"{place}/" if name.endswith("_PREFIX") else value for name, value in chosen.items()}
 
     def start(self, *, wait: bool = True) -> RunningServer:
         """Start, and wait for the first answer. A process group of its own, so that `kill9` reaches everybody in it."""
