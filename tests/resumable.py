@@ -48,12 +48,15 @@ class ResumableProxy(ThreadingHTTPServer):
         self.requests: list[str] = []  # the Content-Range of every request to a session
         self.aborted = 0
 
+    def handle_error(self, *_: Any) -> None:
+        """Connections that break are what this is for."""
+
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def forward(
-        self, method: str, target: str, headers: dict[str, str], body: bytes
+        self, method: str, target: str, headers: dict[str, str], body: bytes | tuple[bytes | bytearray, ...]
     ) -> tuple[int, dict[str, str], bytes]:
         with contextlib.closing(http.client.HTTPConnection(self.upstream, timeout=30)) as connection:
             connection.request(method, target, body, headers)
@@ -76,6 +79,7 @@ def resumable_proxy(upstream: str) -> Iterator[ResumableProxy]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # a head and its body leave together
     server: ResumableProxy
 
     def log_message(self, *_: Any) -> None:
@@ -151,10 +155,12 @@ class _Handler(BaseHTTPRequestHandler):
         if claimed:
             about["crc32c"] = claimed[1]
         head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps(about)}\r\n--{boundary}\r\n\r\n"
-        status, _, body = self.server.forward(
-            "POST", session.target, {"Content-Type": f"multipart/related; boundary={boundary}"},
-            head.encode() + session.content + f"\r\n--{boundary}--".encode(),
-        )  # fmt: skip
+        pieces = (head.encode(), session.content, f"\r\n--{boundary}--".encode())
+        headers = {
+            "Content-Type": f"multipart/related; boundary={boundary}",
+            "Content-Length": str(sum(map(len, pieces))),
+        }
+        status, _, body = self.server.forward("POST", session.target, headers, pieces)
         return status, body
 
     def _pass_on(self) -> None:
