@@ -41,6 +41,11 @@ def story(scene: Scene) -> Iterator[Action]:
     one, two = NewBucket("one", OWNER, REGION, START_MS), NewBucket("two", OWNER, REGION, START_MS)
     blobs = [BlobRef(f"b{number}") for number in range(9)]
 
+    def move(bucket: str, key: str, blob: BlobRef) -> None:
+        row = scene.current(bucket, key)
+        assert row is not None
+        store.move_blob(row, blob, scene.now_ms)
+
     def new(bucket: str, key: str, content: Content) -> NewVersion:
         return scene.new(bucket, key, content)._replace(version_id=f"v-{bucket}-{key}")
 
@@ -53,12 +58,15 @@ def story(scene: Scene) -> Iterator[Action]:
     yield lambda: store.publish(replaced, None, "4")
     yield lambda: store.publish(copied, None, "5")
     yield lambda: store.remove(scene.removal("one", "k"), None, "6")
+    yield partial(move, "two", "k", blobs[7])
+    yield partial(move, "two", "k", blobs[1])
     yield partial(scene.upload, "one", "m", "u1")
     for number in (1, 2, 3):
         part = Part(number, 5, "e", START_MS, blobs[number + 1])
         yield partial(store.put_part, "one", "m", "u1", part, f"7{number}")
     yield lambda: scene.complete("one", "m", "u1", (PartRun(1, 2, 5),))
     yield lambda: store.publish(new("two", "m", Content(manifest=Manifest("u1", (PartRun(1, 2, 5),)))), None, "8")
+    yield lambda: store.move_part("u1", store.parts("u1", 1, 1, 1)[0], blobs[8], scene.now_ms)
     yield lambda: store.remove(scene.removal("one", "m"), None, "9")
     yield partial(scene.upload, "one", "pending", "u2")
     yield lambda: store.put_part("one", "pending", "u2", Part(1, 5, "e", START_MS, blobs[6]), "10")
@@ -102,7 +110,7 @@ def test_a_death_at_any_commit_leaves_a_sound_store(is_applied: bool) -> None:
         assert scene.store.list_uploads(UploadQuery("two")).entries == ()
         assert list(scene.store.garbage(scene.now_ms + 1, 10)) == []
         # Nothing refers to any of the other blobs, whether the sweep has had them or never heard of them.
-        others = [BlobRef(f"b{number}") for number in (0, 2, 3, 4, 6)]
+        others = [BlobRef(f"b{number}") for number in (0, 2, 3, 4, 6, 7, 8)]
         assert list(scene.store.unreferenced([*others, BlobRef("b1")])) == others
         if keyspace.lives > 0:
             assert lives > 30
