@@ -51,11 +51,19 @@ def fsck(config: Config, *, verify_bytes: bool) -> int:
 
 
 def sweep(config: Config) -> int:
+    """0 where all is done, 1 where something kept a part of it from being done."""
     from app.core.sweep import Sweeper
+    from app.domain.errors import S3Error
 
     with _opened(config) as store:
-        report = Sweeper(store, f"command-{os.getpid()}").run_once(Progress())
-    print(f"sweep: {_counts(report)}")
+        sweeper = Sweeper(store, f"command-{os.getpid()}")
+        try:
+            sweeper.run_once(Progress())
+        except S3Error as error:
+            print(f"bleepstore: {error.message}", file=sys.stderr)
+            print(f"sweep: not all: {_counts(sweeper.report)}", file=sys.stderr)
+            return 1
+    print(f"sweep: {_counts(sweeper.report)}")
     return 0
 
 

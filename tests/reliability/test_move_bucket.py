@@ -120,6 +120,26 @@ def test_mistakes_and_a_blob_that_is_wrong_are_named(case: Case) -> None:
     case.check_all()
 
 
+def test_commands_say_what_a_broken_back_end_keeps_them_from(case: Case) -> None:
+    assert case.run("move-bucket", BUCKET, "cold")[0] == 0
+    case.s3.put_object(Bucket=BUCKET, Key="gone", Body=body(1))
+    case.server.kill9()
+    case.cold.rename(case.cold.with_name("elsewhere"))
+    case.cold.write_bytes(b"no directory")
+    code, text = case.run("fsck", "--quick")
+    assert code == 1
+    assert "error unreadable back end cold" in text
+    assert "error unreadable moving/k000 version null" in text
+    code, text = case.run("sweep")
+    assert (code, "back end cold cannot be used" in text, "sweep: not all: " in text) == (1, True, True), text
+    code, text = case.run("move-bucket", BUCKET, "main")
+    assert (code, "back end cold cannot be used" in text) == (1, True), text
+    case.cold.unlink()
+    case.cold.with_name("elsewhere").rename(case.cold)
+    assert case.run("move-bucket", BUCKET, "main")[0] == 0
+    assert case.run("fsck")[0] == 0
+
+
 def test_killed_again_and_again_it_loses_nothing(case: Case) -> None:
     dice, code, kills = random.Random(6), None, 0
     while code != 0:
