@@ -10,10 +10,11 @@ One request a connection; a fault that matches it is used up by it. What came is
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -267,6 +268,25 @@ def spoil_upload(exchange: Exchange) -> None:
     with exchange.forward(bytes(body)) as upstream:
         for piece in receive_all(upstream):
             exchange.client.sendall(piece)
+
+
+def spoil_download(exchange: Exchange) -> None:
+    """One bit of the answer's body is turned over on its way."""
+    with exchange.forward(exchange.body()) as upstream:
+        head, rest = exchange.answer_head(upstream)
+        body = bytearray(rest + b"".join(receive_all(upstream)))
+        body[len(body) // 2] ^= 1
+        exchange.client.sendall(head + body)
+
+
+def sometimes(share: float, actions: Sequence[Action], dice: random.Random) -> Action:
+    """One of these, for so large a share of the requests."""
+
+    def act(exchange: Exchange) -> None:
+        action = dice.choice(actions) if dice.random() < share else passing
+        action(exchange)
+
+    return act
 
 
 def _done(exchange: Exchange) -> None:

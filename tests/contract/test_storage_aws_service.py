@@ -136,6 +136,14 @@ def test_a_region_that_is_missing_or_wrong_is_what_the_service_says(
     storage.close()
 
 
+def test_a_bucket_in_the_host_name_is_asked_for_by_path_where_there_is_no_host_name(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    storage = opened(server.endpoint, tmp_path, use_path_style="false")
+    assert read_all(storage.read(put(storage, SHORT))) == SHORT
+    storage.close()
+
+
 def test_credentials_that_nobody_gave_are_asked_for(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ import pytest
 
 from tests.components import require_python
 from tests.conftest import StartServer
-from tests.fault_proxy import ALWAYS, Fault, FaultProxy, hang
+from tests.fault_proxy import ALWAYS, Action, Fault, FaultProxy, cut_download, hang, spoil_download
 from tests.gateways import BUCKET, aws_environment
 from tests.reliability.caller import Caller, CutOff
 from tests.servers import RunningServer
 
 BLOB = bytes(300_000)
+MIDDLE, LARGE = os.urandom(300_001), os.urandom(3_000_001)
 HANGING = 40  # more requests than a back end has threads
 PATIENCE_S = 30.0
 AT_ONCE_S = 2.0  # on a machine that does other things too; what a stall is, loadtests.hanging measures
@@ -75,6 +77,31 @@ def test_a_gateway_starts_while_its_service_is_away_and_says_so(gateway: Running
             assert caller.call("PUT", "/bucket/large", BLOB).status == 200
             assert caller.call("GET", "/bucket/large").body == BLOB
         wait_for(gateway, "/readyz", 200)
+    finally:
+        gateway.kill9()
+
+
+@pytest.mark.parametrize(
+    "fault", [spoil_download, cut_download(1_000, is_reset=False)], ids=["a wrong bit", "an early end"]
+)
+def test_wrong_bytes_are_never_a_whole_answer(gateway: RunningServer, proxy: FaultProxy, fault: Action) -> None:
+    bodies = {"/bucket/middle": MIDDLE, "/bucket/large": LARGE}
+    try:
+        gateway.start()
+        with Caller(gateway) as caller:
+            assert caller.call("PUT", "/bucket").status == 200
+            for target, body in bodies.items():
+                assert caller.call("PUT", target, body).status == 200
+            proxy.add(Fault(fault, "GET", times=ALWAYS))
+            for target in bodies:
+                try:
+                    reply = caller.call("GET", target)
+                except CutOff:
+                    continue  # after the headers a short body is the only honest signal
+                assert (reply.status, reply.code) == (500, "InternalError")
+            proxy.clear()
+            for target, body in bodies.items():
+                assert caller.call("GET", target).body == body
     finally:
         gateway.kill9()
 

@@ -1,7 +1,7 @@
 """R-02 with the bytes in another service: a gateway that is killed again and again loses nothing that it acknowledged.
 
-The service is a server of ours too, and is not killed. Every byte goes there, and large bodies in parts, so that kills
-leave all there is to leave: orphans, garbage, uploads that nobody goes on with.
+The service is a server of ours too, and is not killed, but of the requests to it some fail, are cut off, or are done and not answered. Every byte goes
+there, and large bodies in parts, so that kills leave all there is to leave: orphans, garbage, uploads that nobody goes on with.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ import pytest
 
 from tests.components import require_python
 from tests.conftest import StartServer
+from tests.fault_proxy import ALWAYS, Fault, FaultProxy, answer, cut_download, cut_upload, sometimes, swallow
 from tests.gateways import BUCKET, aws_environment
 from tests.reliability import aftermath
 from tests.reliability.caller import Caller, CutOff, NotSent
 from tests.reliability.storm import RETRY_S, Plan, Storm
 from tests.servers import RunningServer
 
-PLAN = Plan(uptime_s=(1.0, 2.0), cycles_min=7, writes_min=200)
+PLAN = Plan(uptime_s=(1.0, 2.0), cycles_min=5, writes_min=200)
 PREFIX = "gateway/"
 LARGE_BUCKET = "storm-large"
 LARGE_BYTES = 20 << 20  # parts upstream
+FAULTS = (answer(500), cut_upload(1), cut_download(1), swallow)
+FAULTY_SHARE = 0.02  # four attempts all fail in one request of six millions
 FASTEST = ("--server.limits.body_min_bytes_per_s", str(1 << 30))  # so a writer without a part for a second is dead
 
 
@@ -77,8 +80,14 @@ def test_nothing_acknowledged_is_lost_by_a_gateway_to_aws(start_server: StartSer
     upstream = start_server(data_dir=tmp_path / "upstream")
     client = upstream.client()
     client.create_bucket(Bucket=BUCKET)
-    environ = aws_environment(upstream.endpoint, upstream, prefix=PREFIX) | {"BLEEPSTORE_STORAGE_INLINE_MAX_BYTES": "0"}
-    gateway = start_server(data_dir=tmp_path / "gateway", workers=2, environ=environ)
+    with FaultProxy(upstream.endpoint) as proxy:
+        proxy.add(Fault(sometimes(FAULTY_SHARE, FAULTS, random.Random(2)), times=ALWAYS))
+        environ = aws_environment(proxy.url, upstream, prefix=PREFIX) | {"BLEEPSTORE_STORAGE_INLINE_MAX_BYTES": "0"}
+        gateway = start_server(data_dir=tmp_path / "gateway", workers=2, environ=environ)
+        weather(gateway, client)
+
+
+def weather(gateway: RunningServer, client: Any) -> None:
     with Caller(gateway) as caller:
         assert caller.call("PUT", f"/{LARGE_BUCKET}").status == 200
     storm, large = Storm(gateway, PLAN), LargeWriter(gateway)
