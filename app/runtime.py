@@ -81,7 +81,7 @@ offload_scan = Threads(SCAN_THREADS).offload
 
 def gather(jobs: Sequence[Callable[[], R]], concurrent_max: int) -> list[R]:
     """The results of all jobs in order, at most `concurrent_max` waiting at a time; the first exception is raised."""
-    if _gevent is None or not _gevent.is_hub_thread():
+    if len(jobs) < 2 or _gevent is None or not _gevent.is_hub_thread():
         return [job() for job in jobs]
     return _gevent.gather(jobs, concurrent_max)
 

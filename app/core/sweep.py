@@ -222,9 +222,8 @@ class Sweeper:
         deadline_s = self._monotonic() + SLICE_MAX_S
         deleted = 0
         for first in range(0, len(rows), self._at_once):
-            jobs = [partial(self._collect, row, now_ms) for row in rows[first : first + self._at_once]]
-            outcomes = runtime.gather(jobs, self._at_once)
-            for outcome in outcomes:
+            some = rows[first : first + self._at_once]
+            for outcome in runtime.gather([partial(self._collect, row, now_ms) for row in some], self._at_once):
                 if isinstance(outcome, Exception):
                     raise outcome
                 deleted += outcome
