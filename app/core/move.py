@@ -11,6 +11,7 @@ was: passes are made until one finds nothing to do.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,21 +19,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from app.core import content, fsck_bytes
 from app.core.fsck_bytes import Claim, Problem
+from app.core.move_copy import WrongBytes, copy_blob
 from app.core.orphans import remember_names
 from app.core.placement import DOCUMENT, document
 from app.core.store import Store
-from app.domain.errors import BlobMissing, InternalError
+from app.domain.errors import ServiceUnavailable, SlowDown
 from app.domain.names import new_op_id
 from app.domain.types import BlobRef, Part, PartRun, UploadQuery, Version, VersionQuery
-from app.metadata.base import BlobCondemned
+from app.metadata.base import BlobCondemned, OutcomeUnknown
 from app.storage.base import ObjectStorage
 
 MOVES_AT_ONCE = 8
 PAGE_ROWS = 1_000
 PASSES_MAX = 10
 REMEMBERED_MAX = 50_000  # blobs that several rows may share, and uploads
+PAUSES_S = (0.5, 2.0)  # between the attempts of one blob
 PROBLEMS_MAX = 1_000  # that are kept in words; all are counted
 
 
@@ -79,13 +81,22 @@ Progress = Callable[[MoveReport], object]
 class Mover:
     """One run, by one thread, which starts more. `backend` is a name that the store's placement knows."""
 
-    def __init__(self, store: Store, bucket: str, backend: str, *, is_dry: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bucket: str,
+        backend: str,
+        *,
+        is_dry: bool = False,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self.report = MoveReport()
         self._store = store
         self._bucket = bucket
         self._backend = backend
         self._target: ObjectStorage = store.storage.members()[backend]
         self._is_dry = is_dry
+        self._sleep = sleep
         self._copies: OrderedDict[BlobRef, BlobRef] = OrderedDict()
         self._uploads: OrderedDict[str, None] = OrderedDict()
         self._wrong: set[BlobRef] = set()
@@ -200,7 +211,7 @@ class Mover:
         if self._is_dry:
             self._count(Done(row, copy or row.blob, copy is None, True))
         else:
-            busy[row.blob] = pool.submit(self._move, row, copy)
+            busy[row.blob] = pool.submit(self._patiently, row, copy)
 
     def _settle(self, busy: dict[BlobRef, Future[Done]]) -> None:
         """Wait for some that are under way. Raises: what ended them."""
@@ -228,6 +239,17 @@ class Mover:
 
     # -- in a thread ---------------------------------------------------------------------------------------------
 
+    def _patiently(self, row: Row, copy: BlobRef | None) -> Done:
+        """`_move`, tried again where a back end is away or busy for a moment: a move may take days."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._move(row, copy)
+            except OutcomeUnknown:
+                raise
+            except (SlowDown, ServiceUnavailable):
+                self._sleep(pause_s)
+        return self._move(row, copy)
+
     def _move(self, row: Row, copy: BlobRef | None) -> Done:
         """Copy a blob and let its row refer to the copy. With `copy`, which other rows have, that is not needed."""
         if copy is not None:
@@ -236,55 +258,17 @@ class Mover:
             except BlobCondemned:
                 pass  # the other rows are gone, and the copy with them
         try:
-            copy = self._copy(row)
-        except _Wrong as wrong:
+            copy = copy_blob(self._store.storage.holder(row.blob), row.blob, row.claim, self._target)
+        except WrongBytes as wrong:
             return Done(row, problems=wrong.problems)
         is_taken = row.exchange(copy, self._store.now_ms())
         if not is_taken:
             self._target.delete(copy)  # refused for certain
         return Done(row, copy, True, is_taken)
 
-    def _copy(self, row: Row) -> BlobRef:
-        """A copy of a blob, durable on the back end. Raises: _Wrong, where it is not what its row says."""
-        claim, computed = row.claim, fsck_bytes.digests_for(row.claim)
-        pieces = _open(self._store.storage.holder(row.blob), row.blob)
-        try:
-            with self._target.create(claim.size_bytes) as writer:
-                while piece := _next(pieces, row.blob):
-                    computed.update(piece)
-                    writer.write(piece)
-                problems = fsck_bytes.differences(computed, claim)
-                if problems:
-                    raise _Wrong(problems)
-                return writer.commit()
-        finally:
-            pieces.close()
-
 
 def _nothing(report: MoveReport) -> None:
     """Nobody wants to know how far it is."""
-
-
-class _Wrong(Exception):
-    """The bytes of a blob are not what its row says. What is away or busy is no such thing, and ends the run."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-
-def _open(storage: ObjectStorage, blob: BlobRef) -> content.Chunks:
-    try:
-        return content.chunks(storage.read(blob))
-    except BlobMissing:
-        raise _Wrong([Problem("missing", f"blob {blob} is not there")]) from None
-
-
-def _next(pieces: content.Chunks, blob: BlobRef) -> bytes:
-    try:
-        return next(pieces, b"")
-    except InternalError as error:
-        raise _Wrong([Problem("unreadable", f"blob {blob}: {error}")]) from None
 
 
 def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:

@@ -9,7 +9,7 @@ import pytest
 from app.core import copies
 from app.core.content import open_content
 from app.core.fsck import fsck
-from app.core.move import Mover, MoveReport
+from app.core.move import PAUSES_S, Mover, MoveReport
 from app.core.objects import NewObject
 from app.core.placement import MAIN, Placement, Rule
 from app.core.store import Limits, Store
@@ -18,7 +18,7 @@ from app.domain.errors import InternalError, NoSuchBucket, ServiceUnavailable
 from app.domain.types import BlobRef, Body, Content, NewBucket, NewVersion, Version, Versioning, VersionQuery
 from app.metadata.base import MetadataStore
 from app.storage.base import ObjectStorage, name_in
-from app.storage.memory import MemoryStorage
+from app.storage.memory import MemoryStorage, MemoryWriter
 from app.storage.places import Places
 from tests.contract.storage_contract import put, read_all
 from tests.faulty import Countdown, Crash, faulty
@@ -32,6 +32,7 @@ class Town(World):
 
     def __init__(self, metadata: MetadataStore) -> None:
         self.main, self.cold = MemoryStorage(now_ms=self.now_ms), MemoryStorage(now_ms=self.now_ms)
+        self.pauses: list[float] = []
         super().__init__(metadata, Places(self.main, {"cold": self.cold}))
         self.use(self.storage)
         self.metadata.create_bucket(NewBucket(OTHER, OWNER, "us-east-1", self.clock_ms), self.op())
@@ -46,7 +47,7 @@ class Town(World):
 
     def move(self, backend: str = "cold", store: Store | None = None, *, is_dry: bool = False) -> MoveReport:
         """As a process that has just started."""
-        return Mover(store or self.store, BUCKET, backend, is_dry=is_dry).run()
+        return Mover(store or self.store, BUCKET, backend, is_dry=is_dry, sleep=self.pauses.append).run()
 
     def places(self, bucket: str = BUCKET) -> set[str]:
         """Where the bytes of a bucket's versions are."""
@@ -226,11 +227,32 @@ def test_a_row_that_goes_meanwhile_is_no_loss_and_leaves_nothing(town: Town) -> 
     assert town.counts() == (0, 4)
 
 
-def test_a_back_end_that_is_away_ends_the_run_and_the_next_one_goes_on(town: Town) -> None:
+def test_a_back_end_that_is_away_for_a_moment_is_waited_for(town: Town) -> None:
     contents = fill(town)
     away = faulty(town.cold, Countdown(2, error=ServiceUnavailable), ["create"])
+    assert town.move(store=town.use(Places(town.main, {"cold": away}))).moved == 4
+    assert town.pauses == [PAUSES_S[0]]
+    town.use(town.storage)
+    check(town, contents)
+
+
+def test_a_back_end_that_is_away_ends_the_run_and_the_next_one_goes_on(town: Town) -> None:
+    contents = fill(town)
+
+    class Away(MemoryStorage):
+        writes = 0
+
+        def create(self, size_hint: int | None = None) -> MemoryWriter:
+            self.writes += 1
+            if self.writes > 2:
+                raise ServiceUnavailable
+            return super().create(size_hint)
+
+    away = Away(now_ms=town.now_ms)
+    away._blobs = town.cold._blobs
     with pytest.raises(ServiceUnavailable):
         town.move(store=town.use(Places(town.main, {"cold": away})))
+    assert set(town.pauses) == set(PAUSES_S)
     check(town, contents)
     town.use(town.storage)
     town.move()
