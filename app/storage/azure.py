@@ -68,6 +68,7 @@ class AzureUpstream(Upstream):
     """One container."""
 
     parts_max = BLOCKS_MAX
+    flights_max = 2
 
     def __init__(self, settings: Azure) -> None:
         self._session = requests.Session()
@@ -171,18 +172,17 @@ class BlockUpload(Upload):
     def __init__(self, upstream: AzureUpstream, name: str) -> None:
         self._upstream = upstream
         self._name = name
-        self._blocks: list[str] = []
+        self._parts = 0
 
     def put_part(self, number: int, content: memoryview, is_last: bool) -> None:
-        block = base64.b64encode(b"%08d" % number).decode()  # all of one length
+        block = quote(_block(number))
         self._upstream.send(
-            "PUT", self._name, f"comp=block&blockid={quote(block)}", None, content, checksum_of("MD5", content)
+            "PUT", self._name, f"comp=block&blockid={block}", None, content, checksum_of("MD5", content)
         )
-        if len(self._blocks) < number:
-            self._blocks.append(block)
+        self._parts = max(self._parts, number)
 
     def complete(self, size_bytes: int) -> None:
-        blocks = "".join(f"<Latest>{block}</Latest>" for block in self._blocks)
+        blocks = "".join(f"<Latest>{_block(number)}</Latest>" for number in range(1, self._parts + 1))
         content = memoryview(f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode())
         try:
             self._upstream.send(
@@ -204,6 +204,11 @@ class BlockUpload(Upload):
                 return  # the list had an effect after all; nobody knows this name, and the sweep finds it
             raise
         self._upstream.delete(self._name)
+
+
+def _block(number: int) -> str:
+    """A block's name: base64, of one length for all blocks of a blob."""
+    return base64.b64encode(b"%08d" % number).decode()
 
 
 class AzureDownload(Download):

@@ -22,7 +22,6 @@ from app.storage import remote_calls
 from app.storage.base import ObjectStorage
 from tests import emulators
 from tests.contract.storage_contract import SHORT, put, read_all
-from tests.contract.test_storage_azure import create_container
 from tests.server.certificates import self_signed
 
 SECRET = "told-to-this-machine-only"
@@ -95,7 +94,7 @@ def storage(tokens: TokenService, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", pem)
     with emulators.azurite("--oauth", "basic", "--cert", pem, "--key", pem, scheme="https") as url:
         endpoint = url.replace("127.0.0.1", "localhost")
-        create_container(endpoint, "blobs")
+        emulators.create_azure_container(endpoint, "blobs")
         settings = Azure(container="blobs", endpoint_url=endpoint, use_managed_identity=True)
         made = registry.object_storage("azure", Config(storage=Storage(azure=settings)))
         made.open()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from app import registry
 from app.config import Config, Storage
@@ -29,13 +28,9 @@ from tests.resumable import UNIT_BYTES, ResumableProxy, resumable_proxy
 
 def make(endpoint: str, place: Path, service: str | None = None) -> ObjectStorage:
     """A back end in a bucket that all tests share, under a prefix that is the place's own. `service` is behind a proxy."""
-    create_bucket(service or endpoint, "blobs")
+    emulators.create_gcs_bucket(service or endpoint, "blobs")
     settings = Gcp(bucket="blobs", prefix=f"{place.name}/", endpoint_url=endpoint)
     return registry.object_storage("gcp", Config(storage=Storage(gcp=settings)))
-
-
-def create_bucket(endpoint: str, name: str) -> None:
-    requests.post(f"{endpoint}/storage/v1/b", json={"name": name}, timeout=10)
 
 
 def _error(status: int, reason: str) -> bytes:
@@ -44,11 +39,21 @@ def _error(status: int, reason: str) -> bytes:
 
 class TestGcpStorage(LastingStorageContract):
     @pytest.fixture(autouse=True)
-    def _service(self, fake_gcs: str) -> None:
+    def _service(self, fake_gcs: str) -> Iterator[None]:
         self.endpoint = fake_gcs
+        with FaultProxy(fake_gcs) as self.proxy:
+            yield
 
     def make(self, place: Path) -> ObjectStorage:
         return make(self.endpoint, place)
+
+    def make_full(self, place: Path) -> ObjectStorage:
+        """The service takes no large bodies: it says so as Google's does when a quota is used up."""
+        full = answer(403, _error(403, "quotaExceeded"), "application/json")
+        self.proxy.add(Fault(full, WRITES, times=ALWAYS, least_bytes=1 << 20))
+        storage = make(self.proxy.url, place, self.endpoint)
+        storage.open()
+        return storage
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +88,7 @@ class TestGcpThroughFaults(RemoteContract):
         return made
 
     def make_impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gcp, "_TIMEOUTS_S", (CONNECT_TIMEOUT_S, SILENCE_S))
+        monkeypatch.setattr(gcp, "_TIMEOUTS_S", (CONNECT_TIMEOUT_S, 2 * SILENCE_S))
 
     def test_bytes_that_change_on_their_way_up_are_noticed(self, storage: RemoteStorage, proxy: FaultProxy) -> None:
         """In chunks only at the end, for the service compares nothing before. Then they cannot be sent again."""
