@@ -12,6 +12,7 @@ what is used here (aws_model), it takes half the memory.
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import botocore.auth
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from app.config_storage import Aws
 
 ABANDONED_AFTER_S = 7 * 86_400  # where nothing bounds how slow a client may be
+CREDENTIALS_EVERY_S = 5.0  # so often they are looked for, where there were none
 SLOWEST_PART_FACTOR = 2  # a living writer adds a part at least twice in the time after which it would be given up
 
 
@@ -93,13 +95,27 @@ class S3Upstream(Upstream):
     flights_max = 2
 
     def __init__(self, settings: Aws) -> None:
-        """Connects to nothing; credentials are looked for when the first request needs them. Raises: ConfigError."""
+        """Asks the service nothing. Raises: ConfigError."""
+        self._settings = settings
         self._bucket = settings.bucket
         self._etags = Etags()
+        self._client, self._look_again_s = self._connect()
+
+    @property
+    def client(self) -> Any:
+        """botocore's. A machine that had no credentials for us may have some by now."""
+        if self._look_again_s is not None and time.monotonic() >= self._look_again_s:
+            self._look_again_s += CREDENTIALS_EVERY_S  # meanwhile the others take the old one
+            self._client, self._look_again_s = self._connect()
+        return self._client
+
+    def _connect(self) -> tuple[Any, float | None]:
+        """A client, and when to make another because there are no credentials."""
         try:
-            self.client = _client(settings)
+            client, has_credentials = make_client(self._settings)
         except (BotoCoreError, ValueError) as error:
             raise ConfigError(f"storage.aws: {aws_errors.classify(error) or 'this endpoint_url is no URL'}") from None
+        return client, None if has_credentials else time.monotonic() + CREDENTIALS_EVERY_S
 
     def classify(self, error: Exception) -> Trouble | None:
         return aws_errors.classify(error)
@@ -116,7 +132,7 @@ class S3Upstream(Upstream):
 
     def get(self, name: str, start: int, end: int | None) -> Download:
         wanted = {} if end is None and not start else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
-        return AwsDownload(self.client.get_object(Bucket=self._bucket, Key=name, **wanted), bool(wanted))
+        return AwsDownload(self.client.get_object(Bucket=self._bucket, Key=name, **wanted), start, end)
 
     def size(self, name: str) -> int:
         return int(self.client.head_object(Bucket=self._bucket, Key=name)["ContentLength"])
@@ -137,8 +153,8 @@ class S3Upstream(Upstream):
         self.client.close()
 
 
-def _client(settings: Aws) -> Any:
-    """botocore's, its own retries and checksums off: those are ours."""
+def make_client(settings: Aws) -> tuple[Any, bool]:
+    """botocore's client, its own retries and checksums off, for those are ours; and whether it has credentials."""
     style = "path" if settings.use_path_style else "virtual" if settings.endpoint_url else "auto"
     options = ClientConfig(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -164,4 +180,4 @@ def _client(settings: Aws) -> Any:
         config=options,
     )
     client.meta.events.register("before-send.s3", without_needless_wait)
-    return client
+    return client, bool(settings.access_key_id) or session.get_credentials() is not None

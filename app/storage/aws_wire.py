@@ -78,16 +78,16 @@ class Etags:
 
 
 class AwsDownload(Download):
-    def __init__(self, answer: Mapping[str, Any], asked_range: bool) -> None:
-        """Raises: UpstreamError."""
+    def __init__(self, answer: Mapping[str, Any], start: int, end: int | None) -> None:
+        """Of a request for [start, end). Raises: UpstreamError for an answer that begins elsewhere, closed."""
         self._body = answer["Body"]
         self._left_bytes = int(answer["ContentLength"])
-        content_range = str(answer.get("ContentRange", ""))
-        if asked_range != bool(content_range):
+        span, _, total = str(answer.get("ContentRange", "")).rpartition("/")
+        self.size_bytes = int(total) if total.isdigit() else self._left_bytes
+        is_whole = not span and not start and end in (None, self._left_bytes)
+        if not is_whole and not span.startswith(f"bytes {start}-"):
             self.close()
             raise UpstreamError(_RANGE_IGNORED)
-        total = content_range.rpartition("/")[2]
-        self.size_bytes = int(total) if total.isdigit() else self._left_bytes
 
     def read(self, count: int) -> bytes:
         """What has come, as soon as something has: a service that trickles is noticed by its slowness."""

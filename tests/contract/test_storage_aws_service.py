@@ -155,10 +155,11 @@ def test_credentials_that_nobody_gave_are_asked_for(
     monkeypatch.setattr(remote_calls, "FIRST_PAUSE_S", 0.01)
     storage = opened(server.endpoint, tmp_path, access_key_id="", secret_access_key="")
     assert storage.check().detail.startswith("NoCredentialsError: check storage.aws.access_key_id")
-    storage.close()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
-    storage = opened(server.endpoint, tmp_path, access_key_id="", secret_access_key="")
+    with pytest.raises(ServiceUnavailable):
+        put(storage, SHORT)  # they are not looked for with every request
+    monkeypatch.setattr(storage.upstream, "_look_again_s", 0.0)
     assert read_all(storage.read(put(storage, SHORT))) == SHORT
     storage.close()
 
