@@ -242,6 +242,8 @@ def _check(settings: Azure) -> None:
         raise ConfigError("storage.azure: give either connection_string or use_managed_identity")
     if settings.use_managed_identity and not (settings.account or settings.endpoint_url):
         raise ConfigError("storage.azure.account: a managed identity needs the name of the account")
+    if settings.use_managed_identity and settings.endpoint_url.startswith("http://"):
+        raise ConfigError("storage.azure.endpoint_url: a managed identity goes over https only")
 
 
 def _make_client(settings: Azure, session: requests.Session) -> ContainerClient:
