@@ -39,6 +39,9 @@ class OrphanHunt:
         self._store = store
         self._name = name
         self._storage = storage
+        # Whoever waits for a network holds no thread that listings need.
+        is_local = storage.threads is runtime.DISK
+        self._offload_scan = runtime.offload_scan if is_local else storage.threads.offload
         self._scan: Iterator[BlobInfo] | None = None
         self._batch: Sequence[BlobInfo] = ()
 
@@ -78,7 +81,7 @@ class OrphanHunt:
         if self._scan is None:
             self._scan = self._storage.scan(now_ms - self._store.limits.orphan_grace_s * 1_000)
         try:
-            return runtime.offload_scan(_take, self._scan)
+            return self._offload_scan(_take, self._scan)
         except BaseException:
             self._scan = None  # it cannot go on after an error: the next try begins anew
             raise

@@ -56,6 +56,11 @@ def test_the_file_may_say_it_as_yaml(tmp_path: Path) -> None:
     assert "hush-hush" not in repr(config)
 
 
+def test_a_variable_says_it_as_json() -> None:
+    config = load_config({}, {"BLEEPSTORE_STORAGE_BACKENDS": json.dumps({"cold": COLD})})
+    assert [each.name for each in config.storage.backends] == ["cold"]
+
+
 @pytest.mark.parametrize("nothing", ["", "{}", "null", "[]"])
 def test_there_may_be_none(nothing: str) -> None:
     assert load_config({"storage.backends": nothing}, {}).storage.backends == ()
