@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -90,6 +93,31 @@ def test_a_service_that_goes_away_stops_the_move_and_nothing_else(case: ServiceC
     assert case.there() >= OBJECTS + 3
     case.wait_until_empty(case.main)
     case.check_all()
+
+
+def test_a_service_that_hangs_holds_up_its_own_clients_only(case: ServiceCase) -> None:
+    assert case.run("move-bucket", BUCKET, "cold")[0] == 0
+    case.s3.create_bucket(Bucket="plain")
+    case.s3.put_object(Bucket="plain", Key="k", Body=body(1))
+    for pid in (case.upstream.pid, *case.upstream.worker_pids()):
+        os.kill(pid, signal.SIGSTOP)
+    patient = case.server.client(max_pool_connections=50, read_timeout=60)
+    # More than the disk pools of both workers have threads. Nobody waits for their ends: the server is killed with them.
+    for number in range(50):
+        options = {"Bucket": BUCKET, "Key": f"k{number:03}"}
+        threading.Thread(target=_try, args=(patient, options), daemon=True).start()
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < 2:
+        asked_s = time.monotonic()
+        case.s3.put_object(Bucket="plain", Key="k", Body=body(2))
+        assert case.s3.get_object(Bucket="plain", Key="k")["Body"].read() == body(2)
+        case.s3.list_objects_v2(Bucket="plain")
+        assert time.monotonic() - asked_s < 1
+
+
+def _try(s3: Any, options: dict[str, str]) -> None:
+    with contextlib.suppress(Exception):
+        s3.get_object(**options)
 
 
 def test_a_named_back_end_in_memory_is_one_too(start_server: StartServer, tmp_path: Path) -> None:
