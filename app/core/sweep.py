@@ -83,7 +83,7 @@ class Sweeper:
         self._sleep = sleep
         self.report = SweepReport()
         self._held_back: set[int] = set()  # garbage that could not be deleted; the rest must not wait for it
-        self._away: set[str] = set()  # named back ends that have failed since the first of them was held back
+        self._away: set[str] = set()  # those of several back ends that have failed since the first was held back
         self._failure: Exception | None = None  # … and how
         self._last_expiry_ms = store.now_ms()
         self._began_ms, self._began_s = store.now_ms(), monotonic()
@@ -218,7 +218,7 @@ class Sweeper:
         return bool(waiting)
 
     def _collect_some(self, rows: Sequence[Garbage], now_ms: int) -> None:
-        """A slice's worth. Raises: the main back end's first failure; that of a named one is kept until the rest is done."""
+        """A slice's worth. Raises: the first failure, unless it is of one back end among several: that waits for the rest."""
         deadline_s = self._monotonic() + SLICE_MAX_S
         deleted = 0
         for first in range(0, len(rows), self._at_once):
@@ -246,7 +246,7 @@ class Sweeper:
                 self._store.metadata.forget(row.id, blobs)
         except Exception as error:
             self._held_back.add(row.id)
-            if not places or MAIN in places:
+            if not places or len(self._hunts) == 1:
                 return error
             self._away |= places
             self._failure = self._failure or error

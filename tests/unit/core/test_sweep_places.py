@@ -110,6 +110,21 @@ def test_one_that_is_away_keeps_no_garbage_waiting_and_is_asked_once(town: Town)
     assert town.garbage_count() == 0
 
 
+def test_when_the_main_one_is_away_named_ones_do_not_wait(town: Town) -> None:
+    town.put_at(MAIN, "m")
+    town.put_at("cold", "c")
+    for key in ("m", "c"):
+        town.delete(key)
+    town.later(4_000)
+    main = Service(now_ms=town.now_ms)
+    main._blobs, main.is_away = town.main._blobs, True
+    with pytest.raises(ServiceUnavailable):
+        sweep(town.store_over(main, cold=town.cold))
+    assert [len(list(each.scan(1 << 60))) for each in (town.main, town.cold)] == [1, 0]
+    assert sweep(town.store).blobs_deleted == 1
+    assert town.blobs() == set()
+
+
 def test_in_the_loop_the_others_go_on_at_their_pace(town: Town, caplog: pytest.LogCaptureFixture) -> None:
     town.cold.is_away = True
     loop = Loop(town, storage=town.store.storage)
