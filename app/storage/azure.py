@@ -18,7 +18,6 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -31,7 +30,7 @@ from azure.storage.blob import ContainerClient
 from app.domain.digests import checksum_of
 from app.settings import ConfigError
 from app.storage import azure_errors
-from app.storage.http_pool import PIECE_BYTES, Pieces, prepare, size_of_object
+from app.storage.http_pool import Pieces, ResponseDownload, prepare
 from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
 from app.storage.remote_calls import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Kind, Trouble, UpstreamError
 from app.storage.remote_upstream import Download, Entry, Page, Upload, Upstream
@@ -108,7 +107,8 @@ class AzureUpstream(Upstream):
         headers = {"Accept-Encoding": "identity"}
         if start or end is not None:
             headers["x-ms-range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        return AzureDownload(self.send("GET", name, "", headers, is_stream=True), start)
+        # By its own reading the client waits until a piece is whole, however slowly it comes.
+        return ResponseDownload(self.send("GET", name, "", headers, is_stream=True).internal_response, start)
 
     def size(self, name: str) -> int:
         return int(self.send("HEAD", name).headers["Content-Length"])
@@ -211,29 +211,6 @@ def _block(number: int) -> str:
     return base64.b64encode(b"%08d" % number).decode()
 
 
-class AzureDownload(Download):
-    """The answer to a GET, its body not read yet."""
-
-    def __init__(self, answer: Any, start: int) -> None:
-        """Raises: UpstreamError for an answer that does not begin at `start`, closed."""
-        self._answer = answer
-        self._pieces: Iterator[bytes] = answer.iter_raw()
-        self._rest = b""
-        size_bytes = size_of_object(answer.status_code, answer.headers, start)
-        if size_bytes is None:
-            self.close()
-            raise UpstreamError(Trouble(Kind.WRONG, "UnexpectedRange"))
-        self.size_bytes = size_bytes
-
-    def read(self, count: int) -> bytes:
-        piece = self._rest or next(self._pieces, b"")
-        self._rest = piece[count:]
-        return piece[:count]
-
-    def close(self) -> None:
-        self._answer.close()
-
-
 def _check(settings: Azure) -> None:
     """Raises: ConfigError."""
     if not settings.container:
@@ -254,7 +231,6 @@ def _make_client(settings: Azure, session: requests.Session) -> ContainerClient:
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         connection_verify=None,  # as the session has it
-        connection_data_block_size=PIECE_BYTES,
     )
     options: dict[str, Any] = {"transport": transport, "retry_total": 0}
     if settings.use_managed_identity:

@@ -15,27 +15,22 @@ Source: "Cloud Storage JSON API" and "Resumable uploads", Google Cloud documenta
 from __future__ import annotations
 
 import json
-import logging
 import secrets
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import requests
 from google.api_core.exceptions import PreconditionFailed, from_http_response
-from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage as sdk
-from google.oauth2 import service_account
 
 from app.domain.digests import checksum_of
 from app.settings import ConfigError
 from app.storage import gcp_errors
+from app.storage.gcp_session import GcpSession
 from app.storage.gcp_upload import ResumableUpload, Stored
-from app.storage.http_pool import Pieces, ResponseDownload, prepare
+from app.storage.http_pool import Pieces, ResponseDownload
 from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
-from app.storage.remote_calls import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Kind, Trouble, UpstreamError
+from app.storage.remote_calls import Kind, Trouble, UpstreamError
 from app.storage.remote_memory import PART_BYTES
 from app.storage.remote_upstream import Download, Entry, Page, Upload, Upstream
 
@@ -43,16 +38,11 @@ if TYPE_CHECKING:
     from app.config import Config
     from app.config_storage import Gcp
 
-GOOGLES = ".googleapis.com"  # an address of the service itself, through a private endpoint for example
 OBJECT_MAX_BYTES = 5 << 40
 PAGE_ENTRIES_MAX = 1_000
 BYTES = "application/octet-stream"
 _LISTED = "items(name,size,timeCreated),nextPageToken"
 
-# What it has to say is no event of ours, and without any handler it would go to standard error as it is.
-logging.getLogger("google").addHandler(logging.NullHandler())
-
-_TIMEOUTS_S = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 _NO_BUCKET = Trouble(Kind.REFUSED, "NoSuchBucket", "create the bucket, or name another in storage.gcp.bucket")
 _UNEXPECTED = Trouble(Kind.WRONG, "UnexpectedAnswer")
 _DIFFERS = Trouble(Kind.WRONG, "StoredBytesDiffer")
@@ -74,21 +64,18 @@ class GcpStorage(RemoteStorage):
 
 
 class GcpUpstream(Upstream):
-    """One bucket. Raises, when it is made: ConfigError, for credentials that are not there."""
+    """One bucket."""
 
     parts_max = OBJECT_MAX_BYTES // PART_BYTES
     classify = staticmethod(gcp_errors.classify)
 
     def __init__(self, settings: Gcp) -> None:
-        self._client = _make_client(settings)
-        # What the vendor's own advice reaches for where a pool is to be larger.
-        self._session: requests.Session = self._client._http
-        prepare(self._session, self._client.api_endpoint)
-        self._endpoint = settings.endpoint_url.rstrip("/")
+        """Raises: ConfigError."""
+        self.session = GcpSession(settings)
         self._path = f"storage/v1/b/{quote(settings.bucket, safe='')}/o"
 
     def close(self) -> None:
-        self._client.close()
+        self.session.close()
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -97,7 +84,7 @@ class GcpUpstream(Upstream):
         boundary = secrets.token_hex(16)
         about = json.dumps({"name": name, "contentType": BYTES, "crc32c": wanted.crc32c})
         head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{about}\r\n--{boundary}\r\nContent-Type: {BYTES}\r\n\r\n"
-        answer = self.send(
+        answer = self.session.send(
             "POST",
             self._url("upload/", uploadType="multipart", ifGenerationMatch="0", fields="size,crc32c"),
             {"Content-Type": f"multipart/related; boundary={boundary}"},
@@ -113,12 +100,14 @@ class GcpUpstream(Upstream):
     def begin(self, name: str) -> Upload:
         url = self._url("upload/", uploadType="resumable", ifGenerationMatch="0", fields="size,crc32c")
         about = json.dumps({"name": name, "contentType": BYTES}).encode()
-        answer = self.send("POST", url, {"Content-Type": "application/json", "X-Upload-Content-Type": BYTES}, about)
+        answer = self.session.send(
+            "POST", url, {"Content-Type": "application/json", "X-Upload-Content-Type": BYTES}, about
+        )
         self._require_bucket_in(answer)
         session_url = answer.headers.get("Location")
         if session_url is None:
             raise UpstreamError(_UNEXPECTED)
-        return ResumableUpload(self, name, self._reachable(session_url))
+        return ResumableUpload(self, name, self.session.reachable(session_url))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -126,20 +115,20 @@ class GcpUpstream(Upstream):
         headers = {"Accept-Encoding": "identity"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        answer = self.send("GET", self._url("download/", name, alt="media"), headers, is_stream=True)
+        answer = self.session.send("GET", self._url("download/", name, alt="media"), headers, is_stream=True)
         if answer.status_code not in (requests.codes.ok, requests.codes.partial_content):
             with answer:
                 self._require_object(answer)
         return ResponseDownload(answer, start)
 
     def size(self, name: str) -> int:
-        answer = self.send("GET", self._url("", name, fields="size,crc32c"))
+        answer = self.session.send("GET", self._url("", name, fields="size,crc32c"))
         self._require_object(answer)
         return self.stored(answer.json()).size_bytes
 
     def page(self, prefix: str, cursor: str | None) -> Page:
         query = {"prefix": prefix, "maxResults": str(PAGE_ENTRIES_MAX), "fields": _LISTED}
-        answer = self.send("GET", self._url("", **query, **({} if cursor is None else {"pageToken": cursor})))
+        answer = self.session.send("GET", self._url("", **query, **({} if cursor is None else {"pageToken": cursor})))
         self._require_bucket_in(answer)
         found = answer.json()
         return Page([_entry(each) for each in found.get("items", ())], found.get("nextPageToken"))
@@ -147,28 +136,13 @@ class GcpUpstream(Upstream):
     # -- deleting ------------------------------------------------------------------------------------------------
 
     def delete(self, name: str) -> None:
-        answer = self.send("DELETE", self._url("", name))
+        answer = self.session.send("DELETE", self._url("", name))
         if answer.status_code == gcp_errors.MISSING:
             self._require_bucket()
         else:
             self.require_success(answer)
 
-    # -- requests, also for uploads ------------------------------------------------------------------------------
-
-    def send(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str] | None = None,
-        body: Iterable[memoryview] | memoryview | bytes | None = None,
-        *,
-        is_stream: bool = False,
-    ) -> requests.Response:
-        """The answer, whatever it says. Raises: requests' and google.auth's exceptions."""
-        data: Any = body  # urllib3 takes an iterable of memoryviews, though the types of requests say nothing of it
-        return self._session.request(
-            method, url, data=data, headers=headers, timeout=_TIMEOUTS_S, stream=is_stream, allow_redirects=False
-        )
+    # -- answers, also to uploads --------------------------------------------------------------------------------
 
     def require_success(self, answer: requests.Response) -> None:
         """Raises: GoogleAPICallError."""
@@ -183,8 +157,8 @@ class GcpUpstream(Upstream):
             raise UpstreamError(_UNEXPECTED) from error
 
     def find(self, name: str) -> Stored | None:
-        """What lies under a name; None where there is nothing. Raises: as `send`, GoogleAPICallError."""
-        answer = self.send("GET", self._url("", name, fields="size,crc32c"))
+        """What lies under a name; None where there is nothing. Raises: as `GcpSession.send`, GoogleAPICallError."""
+        answer = self.session.send("GET", self._url("", name, fields="size,crc32c"))
         if answer.status_code == gcp_errors.MISSING:
             return None
         self.require_success(answer)
@@ -203,7 +177,7 @@ class GcpUpstream(Upstream):
 
     def _require_bucket(self) -> None:
         """The service answers 404 for either. Asked for rarely; listing takes a right that we have. Raises: as `page`."""
-        self._require_bucket_in(self.send("GET", self._url("", maxResults="1", fields="nextPageToken")))
+        self._require_bucket_in(self.session.send("GET", self._url("", maxResults="1", fields="nextPageToken")))
 
     def _require_bucket_in(self, answer: requests.Response) -> None:
         """For what needs nothing but the bucket. Raises: GoogleAPICallError, UpstreamError."""
@@ -213,39 +187,7 @@ class GcpUpstream(Upstream):
 
     def _url(self, service: str, name: str | None = None, **query: str) -> str:
         path = self._path if name is None else f"{self._path}/{quote(name, safe='')}"
-        return f"{self._client.api_endpoint}/{service}{path}?{urlencode(query)}"
-
-    def _reachable(self, session_url: str) -> str:
-        """Through the endpoint that was configured: what stands behind it may name itself otherwise."""
-        parts = urlsplit(session_url)
-        return f"{self._endpoint}{parts.path}?{parts.query}" if self._endpoint else session_url
-
-
-def _make_client(settings: Gcp) -> sdk.Client:
-    """Connects to nothing but, where no file says who we are, to the machine's own metadata service."""
-    endpoint = settings.endpoint_url.rstrip("/")
-    credentials: Any = None
-    if settings.credentials_file:
-        try:
-            credentials = service_account.Credentials.from_service_account_file(
-                settings.credentials_file, scopes=("https://www.googleapis.com/auth/devstorage.read_write",)
-            )
-        except (OSError, ValueError, GoogleAuthError) as error:
-            raise ConfigError(f"storage.gcp.credentials_file: {_complaint(error)}") from error
-    elif endpoint and not (urlsplit(endpoint).hostname or "").endswith(GOOGLES):
-        credentials = AnonymousCredentials()
-    try:
-        return sdk.Client(
-            project=settings.project or None,
-            credentials=credentials,
-            client_options={"api_endpoint": endpoint} if endpoint else None,
-        )
-    except GoogleAuthError as error:
-        raise ConfigError(f"storage.gcp: {_complaint(error)}") from error
-
-
-def _complaint(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"/{service}{path}?{urlencode(query)}"
 
 
 def _entry(about: dict[str, str]) -> Entry:

@@ -75,7 +75,7 @@ class ResumableUpload(Upload):
         assert size_bytes == self._end, "all that was sent"
 
     def abort(self) -> None:
-        answer = self._upstream.send("DELETE", self._session_url)
+        answer = self._upstream.session.send("DELETE", self._session_url)
         if answer.status_code != _ABORTED and answer.status_code not in _GONE:
             self._upstream.require_success(answer)
 
@@ -86,11 +86,11 @@ class ResumableUpload(Upload):
         headers = {"Content-Range": f"bytes {position}-{self._end - 1}/{self._end if is_last else '*'}"}
         if is_last:
             headers["X-Goog-Hash"] = f"crc32c={self._crc32c}"
-        return self._position(self._upstream.send("PUT", self._session_url, headers, content), is_last)
+        return self._position(self._upstream.session.send("PUT", self._session_url, headers, content), is_last)
 
     def _ask(self, is_last: bool) -> int:
         headers = {"Content-Range": f"bytes */{self._end if is_last else '*'}"}
-        position = self._position(self._upstream.send("PUT", self._session_url, headers), is_last)
+        position = self._position(self._upstream.session.send("PUT", self._session_url, headers), is_last)
         if position < self._start:
             raise UpstreamError(_GOES_BACK)
         return position

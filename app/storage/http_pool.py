@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -73,14 +73,15 @@ class ResponseDownload(Download):
     def __init__(self, response: requests.Response, start: int) -> None:
         """Raises: UpstreamError for an answer that does not begin at `start`, closed."""
         self._response = response
-        size_bytes = size_of_object(response.status_code, response.headers, start)
+        size_bytes = _size_of_object(response, start)
         if size_bytes is None:
             self.close()
             raise UpstreamError(Trouble(Kind.WRONG, "UnexpectedRange"))
         self.size_bytes = size_bytes
 
     def read(self, count: int) -> bytes:
-        content: bytes = self._response.raw.read(count, decode_content=False)
+        """What has come, as soon as something has: a service that trickles is noticed by its slowness."""
+        content: bytes = self._response.raw.read1(count, decode_content=False)
         return content
 
     def close(self) -> None:
@@ -94,8 +95,9 @@ def transport_trouble(error: Exception) -> Trouble | None:
     return None
 
 
-def size_of_object(status: int, headers: Mapping[str, str], start: int) -> int | None:
+def _size_of_object(response: requests.Response, start: int) -> int | None:
     """The whole object's, by an answer that begins at `start`; None where it says that it begins elsewhere."""
+    status, headers = response.status_code, response.headers
     if status == requests.codes.partial_content:
         match = _CONTENT_RANGE.match(headers.get("Content-Range", ""))
         return int(match[2]) if match and int(match[1]) == start else None

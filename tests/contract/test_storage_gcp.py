@@ -14,7 +14,7 @@ from app import registry
 from app.config import Config, Storage
 from app.config_storage import Gcp
 from app.domain.errors import InternalError, ServiceUnavailable
-from app.storage import gcp, remote_calls
+from app.storage import gcp_session, remote_calls
 from app.storage.base import ObjectStorage
 from app.storage.remote import RemoteStorage
 from app.storage.remote_calls import CONNECT_TIMEOUT_S
@@ -88,7 +88,7 @@ class TestGcpThroughFaults(RemoteContract):
         return made
 
     def make_impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gcp, "_TIMEOUTS_S", (CONNECT_TIMEOUT_S, 2 * SILENCE_S))
+        monkeypatch.setattr(gcp_session, "_TIMEOUTS_S", (CONNECT_TIMEOUT_S, 2 * SILENCE_S))
 
     def test_bytes_that_change_on_their_way_up_are_noticed(self, storage: RemoteStorage, proxy: FaultProxy) -> None:
         """In chunks only at the end, for the service compares nothing before. Then they cannot be sent again."""

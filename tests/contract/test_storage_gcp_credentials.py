@@ -17,7 +17,7 @@ from app.config import Config, Storage
 from app.config_storage import Gcp
 from app.domain.errors import ServiceUnavailable
 from app.settings import ConfigError
-from app.storage import remote_calls
+from app.storage import gcp_session, remote_calls
 from app.storage.base import ObjectStorage
 from tests import emulators
 from tests.components import require
@@ -142,7 +142,7 @@ def test_without_a_token_it_is_unavailable(
 
 
 def test_credentials_that_are_not_there_are_a_mistake_of_the_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(ConfigError, match=r"storage.gcp.bucket"):
         make(Gcp())
@@ -153,9 +153,24 @@ def test_credentials_that_are_not_there_are_a_mistake_of_the_configuration(
     with pytest.raises(ConfigError, match=r"storage.gcp.credentials_file") as caught:
         make(Gcp(bucket="b", credentials_file=str(wrong))).open()
     assert "very secret" not in str(caught.value)
-    for name, value in {"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}.items():
-        monkeypatch.setenv(name, value)
+
+
+def test_default_credentials_are_looked_for_again_where_there_were_none(
+    fake_gcs: str, account: Path, tokens: TokenService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ConfigError, match=r"storage.gcp: .*credentials"):
-        make(Gcp(bucket="b")).open()
+    # The last is the vendor's own way to say where the service is.
+    for name, value in {"HOME": str(tmp_path), "NO_GCE_CHECK": "true", "API_ENDPOINT_OVERRIDE": fake_gcs}.items():
+        monkeypatch.setenv(name, value)
+    emulators.create_gcs_bucket(fake_gcs, "signed")
+    storage = make(Gcp(bucket="signed"))
+    storage.open()
+    assert storage.check().detail.startswith("DefaultCredentialsError: look at the credentials")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+    with pytest.raises(ServiceUnavailable):
+        put(storage, SHORT)  # they are not looked for with every request
+    monkeypatch.setattr(gcp_session, "LOOK_AGAIN_S", 0.0)
+    assert read_all(storage.read(put(storage, SHORT))) == SHORT
+    assert tokens.asked == 1
+    storage.close()
