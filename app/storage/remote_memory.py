@@ -19,7 +19,6 @@ PART_BYTES = 8 << 20  # S3 asks for 5 MiB, other services for multiples of 256 K
 CAPACITY_BYTES = PART_BYTES + (1 << 16)  # what a writer holds before it knows that more than a part comes
 PARTS_MAX = 8
 WAIT_MAX_S = 10.0
-WAITERS_MAX = 12  # of the threads of a back end: the others are for readers, and for those who send
 FREE_MAX = 2  # whole buffers that are kept for the next writers
 
 
@@ -42,7 +41,6 @@ class PartMemory:
         self._wait_max_s = wait_max_s
         self._monotonic = monotonic
         self._changed = threading.Condition()
-        self._waiters = 0
         self._used_bytes = 0
         self._resting: dict[int, Resting] = {}  # by `id`; who rests longest is first
         self._free: list[memoryview] = []
@@ -60,12 +58,10 @@ class PartMemory:
                 return buffer
             with self._changed:
                 left_s = deadline_s - self._monotonic()
-                if self._waiters >= WAITERS_MAX or left_s <= 0:
+                if left_s <= 0:
                     raise SlowDown("The storage service is slow to take what comes. Please reduce your request rate.")
                 if not self._resting and self._used_bytes + size_bytes > self._limit_bytes:
-                    self._waiters += 1
                     self._changed.wait(left_s)
-                    self._waiters -= 1
 
     def take_at_once(self, size_bytes: int) -> memoryview | None:
         """As `take`, None where no memory is free and nobody rests who could give his."""
@@ -117,10 +113,14 @@ class PartMemory:
                 return self._free.pop()
             except IndexError:
                 pass
-        # Mapped apart from the heap: given back it is the system's again at once.
-        return memoryview(mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        return mapped(size_bytes)
 
     def _return(self, size_bytes: int) -> None:
         with self._changed:
             self._used_bytes -= size_bytes
             self._changed.notify_all()
+
+
+def mapped(size_bytes: int) -> memoryview:
+    """Memory apart from the heap: given up, it is the system's again at once, whichever thread had it."""
+    return memoryview(mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

@@ -1,70 +1,68 @@
-"""What a writer to a storage service does beside receiving: bytes that wait in a file, a part that is being sent."""
+"""Bytes that wait in files for their turn to go to a storage service, because their memory went to others."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.domain.errors import SlowDown
+from app.storage.remote_memory import PART_BYTES
 
 
-class SpillFile:
-    """Bytes of one part in a file without a name: it is gone with its descriptor."""
+class SpilledParts:
+    """Bytes in order, a part to a file. The files have no names: they are gone with their descriptors."""
 
     def __init__(self) -> None:
-        self.size_bytes = 0
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        self._files: deque[int] = deque()
+        self._last_bytes = PART_BYTES  # of the last file; every other is whole
+
+    def __len__(self) -> int:
+        return len(self._files)
 
     def append(self, content: memoryview) -> None:
-        """Raises: OSError; what is counted is there."""
+        """Raises: OSError; how much of it is there then is not said."""
         while content:
-            written = os.pwrite(self._file.fileno(), content, self.size_bytes)
-            self.size_bytes += written
+            if self._last_bytes == PART_BYTES:
+                self._files.append(_nameless_file())
+                self._last_bytes = 0
+            written = os.pwrite(self._files[-1], content[: PART_BYTES - self._last_bytes], self._last_bytes)
+            self._last_bytes += written
             content = content[written:]
 
-    def read_into(self, buffer: memoryview) -> None:
-        """All of it, to the buffer's beginning. Raises: OSError."""
-        at = 0
-        while at < self.size_bytes:
-            count = os.preadv(self._file.fileno(), [buffer[at : self.size_bytes]], at)
-            if not count:
-                raise OSError("a temporary file became shorter")
-            at += count
+    @property
+    def first_bytes(self) -> int:
+        return self._last_bytes if len(self._files) == 1 else PART_BYTES
+
+    def take_first(self, buffer: memoryview) -> memoryview:
+        """The first part, at the front of the buffer. Raises: OSError."""
+        size_bytes, at = self.first_bytes, 0
+        file = self._files.popleft()
+        try:
+            while at < size_bytes:
+                count = os.preadv(file, [buffer[at:size_bytes]], at)
+                if not count:
+                    raise OSError("a temporary file became shorter")
+                at += count
+        finally:
+            os.close(file)
+        return buffer[:size_bytes]
 
     def close(self) -> None:
-        self._file.close()
+        while self._files:
+            os.close(self._files.popleft())
 
 
-class Flight:
-    """One part on its way, in a thread of its own. `after` is called when it has ended, however it ended."""
-
-    def __init__(self, send: Callable[[], None], after: Callable[[], None]) -> None:
-        self._send = send
-        self._after = after
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="part", daemon=True)
-        self._thread.start()
-
-    def end(self) -> Exception | None:
-        """Wait for it; its error."""
-        self._thread.join()
-        return self._error
-
-    def _run(self) -> None:
-        try:
-            self._send()
-        except Exception as error:
-            self._error = error
-        finally:
-            self._after()
+def _nameless_file() -> int:
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
 
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Failures of the file that stands in for memory. Raises: SlowDown."""
+    """Failures of the files that stand in for memory. Raises: SlowDown."""
     try:
         yield
     except OSError as error:

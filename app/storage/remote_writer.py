@@ -1,8 +1,9 @@
 """A blob on its way to a storage service, through memory that others may need (see remote_memory).
 
-    | PART_BYTES | 64 KiB |      the buffer; when it is full there is more than one part, and the first is sent
-                                 by a thread of its own while the next buffer fills
-    a file | 256 KiB |           the same after somebody else needed the memory
+    | PART_BYTES | 64 KiB |             the buffer; when it is full there is more than one part, and the first is sent
+                                        by a thread of its own while the next buffer fills
+    a file | a file | … | 256 KiB |     the same once there was no memory, or somebody else needed it: a part to a file;
+                                        each goes up from memory when there is some
 
 What ends within the buffer goes up in one request, so that small blobs cost one, and a blob of exactly a part too.
 """
@@ -10,20 +11,18 @@ What ends within the buffer goes up in one request, so that small blobs cost one
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable
 
-from app.domain.errors import EntityTooLarge, S3Error
 from app.domain.types import BlobRef
 from app.storage.base import ROOM_BYTES, BlobWriter
 from app.storage.remote_calls import Calls
-from app.storage.remote_memory import CAPACITY_BYTES, PART_BYTES, PartMemory
-from app.storage.remote_spill import Flight, SpillFile, answering
-from app.storage.remote_upstream import Upload, Upstream
+from app.storage.remote_memory import CAPACITY_BYTES, PART_BYTES, PartMemory, mapped
+from app.storage.remote_sender import Sender
+from app.storage.remote_spill import SpilledParts, answering
+from app.storage.remote_upstream import Upstream
 
 GROWTH = 4
 HINT_SLACK_BYTES = 4_096  # a caller asks for room once more before it learns that the body has ended
-ABORT_ATTEMPTS_MAX = 2  # what stays is found by clean_up
+SPILLED_MAX = 4  # parts in files; then a client waits until one has gone up
 
 
 class RemoteWriter(BlobWriter):
@@ -33,24 +32,18 @@ class RemoteWriter(BlobWriter):
         self, calls: Calls, upstream: Upstream, memory: PartMemory, ref: BlobRef, name: str, size_hint: int | None
     ) -> None:
         """Raises: EntityTooLarge."""
-        self._calls = calls
-        self._upstream = upstream
+        self._sender = Sender(calls, upstream, name)
         self._memory = memory
         self._ref = ref
-        self._name = name  # of the object upstream
         self._size_hint = size_hint
         self._is_open = True
-        self._is_given_up = False
         self._buffer: memoryview | None = None
+        self._is_lent = False  # the buffer, by `memory`
         self._held = 0  # bytes in the buffer …
-        self._file: SpillFile | None = None  # … behind those that are here
-        self._sent_bytes = 0
-        self._parts = 0
-        self._upload: Upload | None = None  # begun, and neither complete nor aborted
-        self._flights: deque[Flight] = deque()
+        self._spilled: SpilledParts | None = None  # … behind those that are here
         self._lock = threading.Lock()  # held while somebody else moves the bytes out of memory
         self._rests = False
-        self._require_size(size_hint or 0)
+        self._sender.require_size(size_hint or 0)
 
     # -- taking bytes --------------------------------------------------------------------------------------------
 
@@ -68,11 +61,12 @@ class RemoteWriter(BlobWriter):
         """Raises: as `write`. What it gave before stays as it is unless it was filled to its end."""
         self._require_open()
         self._wake()
+        if self._buffer is None:
+            self._take_first_buffer()
+        elif self._held == len(self._buffer):
+            self._make_room(self._buffer)
         buffer = self._buffer
-        if buffer is None:
-            buffer = self._buffer = self._first_buffer()
-        elif self._held == len(buffer):
-            buffer = self._buffer = self._make_room(buffer)
+        assert buffer is not None, "there is one now"
         return buffer[self._held :]
 
     def wrote(self, count: int) -> None:
@@ -83,10 +77,11 @@ class RemoteWriter(BlobWriter):
         """Raises: SlowDown."""
         if self._buffer is None or not self._is_open:
             return
-        if not self._held:
+        if self._spilled is not None:
+            self._to_file(self._spilled)
             self._drop_buffer()
-        elif self._file is not None:
-            self._to_file(self._file)
+        elif not self._held:
+            self._drop_buffer()
         else:
             self._rests = True
             self._memory.rest(self)
@@ -98,172 +93,173 @@ class RemoteWriter(BlobWriter):
         self._require_open()
         self._wake()
         self._is_open = False
-        if self._file is not None:
-            self._from_file(self._file)
-        if self._upload is None:
-            content = memoryview(b"") if self._buffer is None else self._buffer[: self._held]
-            self._calls.run("put", self._upstream.put, self._name, content)
+        if self._spilled is not None:
+            self._commit_files(self._spilled)
+        elif self._sender.has_begun:
+            self._commit_parts()
         else:
-            self._finish(self._upload)
-        self._upload = None
+            self._sender.put(memoryview(b"") if self._buffer is None else self._buffer[: self._held])
         self._drop_buffer()
         return self._ref
 
     def discard(self) -> None:
-        """Waits for the attempts that are under way, if there are any: what came after the abort would stay."""
+        """Waits for parts that are being sent, if there are any."""
         self._wake()
-        self._is_open, self._is_given_up = False, True
-        while self._flights:
-            self._flights.popleft().end()
-        upload, self._upload = self._upload, None
-        if upload is not None:
-            try:
-                self._calls.run("abort", upload.abort, attempts_max=ABORT_ATTEMPTS_MAX)
-            except S3Error:
-                pass  # the error that led here matters more; clean_up aborts it later
+        self._is_open = False
+        self._sender.discard()
         buffer, self._buffer = self._buffer, None
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-        elif buffer is not None:
+        if buffer is not None and self._is_lent:
             self._memory.lose(buffer)  # the thread that was filling it may not know yet
+        spilled, self._spilled = self._spilled, None
+        if spilled is not None:
+            spilled.close()
 
-    # -- parts ---------------------------------------------------------------------------------------------------
-
-    def _finish(self, upload: Upload) -> None:
-        """Send what is held, at least a byte, and complete."""
+    def _commit_parts(self) -> None:
+        """What is held behind the parts that were sent: 64 KiB at least."""
         buffer, at = self._buffer, 0
-        assert buffer is not None, "the bytes behind a part that was sent"
-        self._land(0)
+        assert buffer is not None, "the rest of the last full one"
         while at < self._held:
             count = min(PART_BYTES, self._held - at)
-            self._next_part(upload, buffer[at : at + count], is_last=at + count == self._held)()
+            self._sender.wait_for_a_turn()
+            self._sender.send(buffer[at : at + count], is_last=at + count == self._held)
             at += count
-        self._calls.run("complete", upload.complete, self._sent_bytes)
+        self._sender.complete()
 
-    def _send_first(self, buffer: memoryview) -> memoryview:
-        """Send the first part of a full buffer. Gives the next one, the rest at its front."""
-        self._land(self._upstream.flights_max - 1)
-        send = self._next_part(self._upload or self._begin(), buffer[:PART_BYTES])
+    def _commit_files(self, spilled: SpilledParts) -> None:
+        self._to_file(spilled)
+        self._drop_buffer()
+        if not spilled:
+            self._sender.put(memoryview(b""))
+            return
+        while spilled:
+            is_last = len(spilled) == 1
+            buffer = self._buffer = self._memory.take(spilled.first_bytes)
+            self._is_lent = True
+            with answering():
+                part = spilled.take_first(buffer)
+            if is_last and not self._sender.has_begun:
+                self._sender.put(part)
+                return
+            self._sender.begin()
+            self._sender.wait_for_a_turn()
+            self._sender.send(part, is_last=is_last)
+            self._drop_buffer()
+        self._sender.complete()
+
+    # -- memory --------------------------------------------------------------------------------------------------
+
+    def _take_first_buffer(self) -> None:
+        """Waits for little only: who wants much and finds none begins with a file."""
+        if self._spilled is not None:
+            self._take_small_buffer()
+            return
+        wanted = ROOM_BYTES if self._size_hint is None else self._size_hint + HINT_SLACK_BYTES
+        size_bytes = min(wanted, CAPACITY_BYTES)
+        buffer = self._memory.take_at_once(size_bytes)
+        if buffer is None and size_bytes > ROOM_BYTES + HINT_SLACK_BYTES:
+            self._spilled = SpilledParts()
+            self._take_small_buffer()
+        else:
+            self._buffer, self._is_lent = buffer or self._memory.take(size_bytes), True
+
+    def _make_room(self, buffer: memoryview) -> None:
+        """A buffer with room in it, after this one was filled to its end."""
+        if self._spilled is not None:
+            self._to_file(self._spilled)
+            self._send_from_files(self._spilled)
+        elif len(buffer) == CAPACITY_BYTES:
+            self._send_first(buffer)
+        else:
+            self._grow(buffer)
+
+    def _send_first(self, buffer: memoryview) -> None:
+        """Send the first part of a full buffer. What is behind it is at the front of one then."""
+        self._sender.begin()
+        self._sender.wait_for_a_turn()
         rest = self._held - PART_BYTES
         following = self._memory.take_at_once(CAPACITY_BYTES)
         if following is None:
-            send()
-            following = buffer
-        following[:rest] = buffer[PART_BYTES : self._held]
-        self._held = rest
-        if following is not buffer:
+            self._sender.send(buffer[:PART_BYTES])
+            buffer[:rest] = buffer[PART_BYTES : self._held]
+        else:
+            following[:rest] = buffer[PART_BYTES : self._held]
             self._buffer = following
-            self._flights.append(Flight(send, lambda: self._memory.give_back(buffer)))
-        return following
+            self._sender.send_beside(buffer[:PART_BYTES], lambda: self._memory.give_back(buffer))
+        self._held = rest
 
-    def _next_part(self, upload: Upload, content: memoryview, *, is_last: bool = False) -> Callable[[], None]:
-        """What sends it, from any thread. Raises: EntityTooLarge."""
-        self._require_size(self._sent_bytes + len(content))
-        self._sent_bytes += len(content)
-        self._parts += 1
-        number = self._parts
-
-        def attempt() -> None:
-            if self._is_given_up:
-                raise ValueError("this writer is closed")
-            upload.put_part(number, content, is_last)
-
-        return lambda: self._calls.run("put_part", attempt)
-
-    def _begin(self) -> Upload:
-        self._upload = self._calls.run("begin", self._upstream.begin, self._name)
-        return self._upload
-
-    def _land(self, flights_max: int) -> None:
-        """Wait until no more parts than these are on their way. Raises: the error of one that failed."""
-        while len(self._flights) > flights_max:
-            error = self._flights.popleft().end()
-            if error is not None:
-                raise error
-
-    def _require_size(self, size_bytes: int) -> None:
-        limit_bytes = self._upstream.parts_max * PART_BYTES
-        if size_bytes > limit_bytes:
-            raise EntityTooLarge(ProposedSize=str(size_bytes), MaxSizeAllowed=str(limit_bytes))
-
-    # -- the buffer ----------------------------------------------------------------------------------------------
-
-    def _first_buffer(self) -> memoryview:
-        if self._file is not None:
-            return _small_room(self._file)
-        left_bytes = (self._size_hint or 0) - self._sent_bytes
-        wanted = ROOM_BYTES if self._size_hint is None else left_bytes + HINT_SLACK_BYTES
-        return self._memory.take(min(max(wanted, HINT_SLACK_BYTES), CAPACITY_BYTES))
-
-    def _make_room(self, buffer: memoryview) -> memoryview:
-        """A buffer with room in it, after this one was filled to its end."""
-        if self._file is not None:
-            self._to_file(self._file)
-            if self._file.size_bytes < CAPACITY_BYTES:
-                return _small_room(self._file)
-            buffer = self._from_file(self._file)
-        if len(buffer) == CAPACITY_BYTES:
-            return self._send_first(buffer)
-        return self._grow(buffer)
-
-    def _grow(self, buffer: memoryview) -> memoryview:
+    def _grow(self, buffer: memoryview) -> None:
         """Never waits: whoever holds memory and waits for more could wait for his like."""
         larger = self._memory.take_at_once(min(max(len(buffer) * GROWTH, ROOM_BYTES), CAPACITY_BYTES))
         if larger is None:
             with answering():
-                self._move_out()
-            assert self._file is not None, "the bytes have gone there"
-            return _small_room(self._file)
-        larger[: self._held] = buffer[: self._held]
-        self._memory.give_back(buffer)
-        return larger
+                self._move_out(buffer)
+            self._take_small_buffer()
+        else:
+            larger[: self._held] = buffer[: self._held]
+            self._buffer = larger
+            self._memory.give_back(buffer)
 
     def _drop_buffer(self) -> None:
         """What it holds is elsewhere."""
         buffer, self._buffer, self._held = self._buffer, None, 0
-        if buffer is not None and self._file is None:
+        if buffer is not None and self._is_lent:
             self._memory.give_back(buffer)
 
-    # -- the file ------------------------------------------------------------------------------------------------
+    # -- files ---------------------------------------------------------------------------------------------------
 
     def spill(self) -> None:
-        """Put what is held into a file and give the memory back, unless this writer works again. Raises: OSError."""
+        """Put what is held into files and give the memory back, unless this writer works again. Raises: OSError."""
         with self._lock:
-            if self._rests:
+            if self._rests and self._buffer is not None:
                 self._rests = False
-                self._move_out()
+                self._move_out(self._buffer)
 
-    def _move_out(self) -> None:
-        buffer = self._buffer
-        assert buffer is not None, "what rests or grows has a buffer"
-        file = SpillFile()
+    def _move_out(self, buffer: memoryview) -> None:
+        spilled = SpilledParts()
         try:
-            file.append(buffer[: self._held])
+            spilled.append(buffer[: self._held])
         except BaseException:
-            file.close()
+            spilled.close()
             raise
         self._drop_buffer()
-        self._file = file
+        self._spilled = spilled
 
-    def _to_file(self, file: SpillFile) -> None:
-        """Bytes that came after the others had gone there. Raises: SlowDown."""
+    def _take_small_buffer(self) -> None:
+        """Not counted, for it is given up at the next pause."""
+        self._buffer, self._is_lent, self._held = mapped(ROOM_BYTES), False, 0
+
+    def _to_file(self, spilled: SpilledParts) -> None:
+        """Raises: SlowDown."""
         if self._buffer is not None:
             with answering():
-                file.append(self._buffer[: self._held])
-            self._buffer, self._held = None, 0
+                spilled.append(self._buffer[: self._held])
+            self._held = 0
 
-    def _from_file(self, file: SpillFile) -> memoryview:
-        """All of the part in memory again. Raises: SlowDown."""
-        self._to_file(file)
-        buffer = self._memory.take(CAPACITY_BYTES)
-        self._file, self._buffer, self._held = None, buffer, file.size_bytes
+    def _send_from_files(self, spilled: SpilledParts) -> None:
+        """Send parts behind which there is another: those for which there is memory, and more only where too many wait."""
+        while len(spilled) > 1:
+            must_wait = len(spilled) > SPILLED_MAX
+            if must_wait:
+                self._sender.wait_for_a_turn()
+            elif not self._sender.has_a_turn:
+                return
+            buffer = self._memory.take(CAPACITY_BYTES) if must_wait else self._memory.take_at_once(CAPACITY_BYTES)
+            if buffer is None:
+                return
+            self._send_beside(spilled, buffer)
+
+    def _send_beside(self, spilled: SpilledParts, buffer: memoryview) -> None:
         try:
+            self._sender.begin()
+            self._sender.wait_for_a_turn()
             with answering():
-                file.read_into(buffer)
-        finally:
-            file.close()
-        return buffer
+                part = spilled.take_first(buffer)
+        except BaseException:
+            self._memory.give_back(buffer)
+            raise
+        self._sender.send_beside(part, lambda: self._memory.give_back(buffer))
+
+    # -- whoever uses it -----------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
         with self._lock:  # whoever is moving our bytes out does it to the end
@@ -274,8 +270,3 @@ class RemoteWriter(BlobWriter):
     def _require_open(self) -> None:
         if not self._is_open:
             raise ValueError("this writer is closed")
-
-
-def _small_room(file: SpillFile) -> memoryview:
-    """Never more than what the part still takes; not counted, for it is given up at the next pause."""
-    return memoryview(bytearray(min(ROOM_BYTES, CAPACITY_BYTES - file.size_bytes)))

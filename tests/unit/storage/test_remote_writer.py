@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
+import weakref
 
 import pytest
 
 from app.domain.errors import EntityTooLarge, InternalError, ServiceUnavailable, SlowDown
+from app.storage import remote_memory
 from app.storage.remote_calls import ATTEMPTS_MAX, Kind
-from app.storage.remote_memory import CAPACITY_BYTES, PART_BYTES, PartMemory
+from app.storage.remote_memory import CAPACITY_BYTES, FREE_MAX, PART_BYTES, PartMemory, mapped
+from app.storage.remote_writer import SPILLED_MAX
 from tests.contract.storage_contract import put, read_all
 from tests.unit.storage.service import Service, TestedStorage
 
@@ -61,6 +65,30 @@ def test_a_failure_of_a_part_on_its_way_is_told_to_who_writes_or_commits() -> No
         writer.commit()
     assert [upload.is_aborted for upload in service.uploads] == [True]
     assert service.objects == {}
+    assert memory.used_bytes == 0
+
+
+def test_memory_that_was_given_back_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a part that has been sent nor its thread keeps it from the system."""
+    made: list[weakref.ref[mmap.mmap]] = []
+
+    def remembered(size_bytes: int) -> memoryview:
+        buffer = mapped(size_bytes)
+        made.append(weakref.ref(buffer.obj))  # type: ignore[arg-type]  # it is a mapping
+        return buffer
+
+    monkeypatch.setattr(remote_memory, "mapped", remembered)
+    memory = PartMemory()
+    storage = TestedStorage(Service(), memory)
+    writers = [storage.create() for _ in range(6)]
+    for writer in writers:
+        writer.write(content_of(2 * PART_BYTES + MIB))
+        writer.pause()
+    living = [each for each in made if each() is not None]
+    assert len(living) * CAPACITY_BYTES <= memory.used_bytes + FREE_MAX * CAPACITY_BYTES
+    for writer in writers:
+        writer.discard()
+    assert sum(each() is not None for each in made) <= FREE_MAX
     assert memory.used_bytes == 0
 
 
@@ -140,6 +168,32 @@ def test_one_who_rests_is_moved_out_while_another_thread_writes() -> None:
         thread.join(60)
     assert wrong == []
     assert memory.used_bytes == 0
+
+
+def test_who_needs_much_and_finds_no_memory_goes_through_files() -> None:
+    """Nobody waits who could go on, and what was received leaves when there is memory again."""
+    service, memory = Service(), PartMemory(CAPACITY_BYTES, wait_max_s=30)
+    storage = TestedStorage(service, memory)
+    contents = [content_of(size_bytes) for size_bytes in (0, 1, PART_BYTES, 3 * PART_BYTES + 5)]
+    with storage.create(CAPACITY_BYTES) as busy:
+        busy.write(b"x")  # and does not rest
+        writers = [storage.create(CAPACITY_BYTES) for _ in contents]
+        for writer, content in zip(writers, contents, strict=True):
+            writer.write(content)
+        assert "put_part" not in service.called
+    for writer, content in zip(writers, contents, strict=True):
+        assert read_all(storage.read(writer.commit())) == content
+    assert memory.used_bytes == 0
+
+
+def test_files_of_parts_are_bounded() -> None:
+    memory = PartMemory(CAPACITY_BYTES, wait_max_s=0.05)
+    storage = TestedStorage(Service(), memory)
+    with storage.create(CAPACITY_BYTES) as busy, storage.create(CAPACITY_BYTES) as waiting:
+        busy.write(b"x")
+        waiting.write(content_of(SPILLED_MAX * PART_BYTES))
+        with pytest.raises(SlowDown):
+            waiting.write(content_of(PART_BYTES + MIB))
 
 
 def test_who_finds_no_memory_is_told_to_slow_down() -> None:
