@@ -182,28 +182,27 @@ class BlockUpload(Upload):
         self._parts = max(self._parts, number)
 
     def complete(self, size_bytes: int) -> None:
-        blocks = "".join(f"<Latest>{_block(number)}</Latest>" for number in range(1, self._parts + 1))
+        if not self._list(self._parts) and self._upstream.size(self._name) != size_bytes:
+            raise UpstreamError(DIFFERS)
+
+    def abort(self) -> None:
+        """Blocks cannot be deleted, but a list leaves out, and drops, all that it does not name."""
+        if self._list(0):
+            self._upstream.delete(self._name)
+        # Else the blob came to be after all. Nobody knows its name, and the sweep finds it.
+
+    def _list(self, parts: int) -> bool:
+        """Make these the blob, where there is none; whether it has come to be by this. Raises: HttpResponseError."""
+        blocks = "".join(f"<Latest>{_block(number)}</Latest>" for number in range(1, parts + 1))
         content = memoryview(f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode())
+        md5 = checksum_of("MD5", content)
         try:
-            self._upstream.send(
-                "PUT", self._name, "comp=blocklist", {"If-None-Match": "*"}, content, checksum_of("MD5", content)
-            )
+            self._upstream.send("PUT", self._name, "comp=blocklist", {"If-None-Match": "*"}, content, md5)
         except HttpResponseError as error:
             if azure_errors.code_of(error) not in azure_errors.THERE_ALREADY:
                 raise
-            if self._upstream.size(self._name) != size_bytes:
-                raise UpstreamError(DIFFERS) from error
-
-    def abort(self) -> None:
-        """Blocks cannot be deleted, but a blob of that name takes them with it."""
-        headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
-        try:
-            self._upstream.send("PUT", self._name, "", headers, memoryview(b""), checksum_of("MD5", b""))
-        except HttpResponseError as error:
-            if azure_errors.code_of(error) in azure_errors.THERE_ALREADY:
-                return  # the list had an effect after all; nobody knows this name, and the sweep finds it
-            raise
-        self._upstream.delete(self._name)
+            return False
+        return True
 
 
 def _block(number: int) -> str:
