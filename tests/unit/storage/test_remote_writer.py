@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+import time
 import weakref
 
 import pytest
@@ -71,6 +72,7 @@ def test_a_failure_of_a_part_on_its_way_is_told_to_who_writes_or_commits() -> No
 def test_memory_that_was_given_back_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a part that has been sent nor its thread keeps it from the system."""
     made: list[weakref.ref[mmap.mmap]] = []
+    until_s = time.monotonic() + 5
 
     def remembered(size_bytes: int) -> memoryview:
         buffer = mapped(size_bytes)
@@ -78,17 +80,21 @@ def test_memory_that_was_given_back_is_nobodys(monkeypatch: pytest.MonkeyPatch) 
         return buffer
 
     monkeypatch.setattr(remote_memory, "mapped", remembered)
-    memory = PartMemory()
-    storage = TestedStorage(Service(), memory)
+    service, memory, may_end = Service(), PartMemory(20 * CAPACITY_BYTES), threading.Event()
+    service.before_part = lambda number: may_end.wait(30)
+    storage = TestedStorage(service, memory)
     writers = [storage.create() for _ in range(6)]
     for writer in writers:
-        writer.write(content_of(2 * PART_BYTES + MIB))
-        writer.pause()
-    living = [each for each in made if each() is not None]
-    assert len(living) * CAPACITY_BYTES <= memory.used_bytes + FREE_MAX * CAPACITY_BYTES
+        writer.write(content_of(CAPACITY_BYTES + MIB))
+    assert memory.used_bytes == 12 * CAPACITY_BYTES  # one is being sent and one filled
+    may_end.set()
+    while memory.used_bytes > 6 * CAPACITY_BYTES:
+        time.sleep(0.001)  # other threads need a moment
+    while (alive := sum(each() is not None for each in made)) > 6 + FREE_MAX and time.monotonic() < until_s:
+        time.sleep(0.001)
+    assert alive <= 6 + FREE_MAX
     for writer in writers:
         writer.discard()
-    assert sum(each() is not None for each in made) <= FREE_MAX
     assert memory.used_bytes == 0
 
 
