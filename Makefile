@@ -44,9 +44,13 @@ test-backends: $(VENV)/.dev ## Run what the S3 interface promises on each storag
 		BLEEPSTORE_TEST_STORAGE=$$name $(BIN)/python -m pytest -q --durations 0 --durations-min 30 \
 			tests/s3 tests/clients/test_boto3.py tests/clients/test_boto3_transfers.py $(ARGS); done
 
+.PHONY: test-image
+test-image: $(VENV)/.dev ## Build the container image and run it, with the engine that DOCKER_HOST leads to
+	@exec $(BIN)/python -m pytest -m image --timeout 1500 tests/image $(ARGS)
+
 .PHONY: test-nightly
 test-nightly: $(VENV)/.dev ## Run the test suite with its long tests, and property tests with more examples
-	@BLEEPSTORE_TEST_PROFILE=nightly exec $(BIN)/python -m pytest -m "nightly or not nightly" --timeout 14400 $(ARGS)
+	@BLEEPSTORE_TEST_PROFILE=nightly exec $(BIN)/python -m pytest -m "not image" --timeout 14400 $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev ## Lint, check the format and the types
@@ -86,6 +90,9 @@ lock: ## Choose the packages' versions anew
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
 		--custom-compile-command "make lock" --constraint requirements.lock --extra dev \
 		--output-file requirements-dev.lock pyproject.toml
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --constraint requirements-dev.lock --extra all \
+		--output-file requirements-image.lock pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the environment and what tools left; ./data stays

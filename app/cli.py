@@ -93,6 +93,12 @@ def move_bucket(invocation: Invocation) -> int:
     return cli_store.move_bucket(invocation.config, options.bucket, options.backend, is_dry=options.dry_run)
 
 
+def healthcheck(invocation: Invocation) -> int:
+    from app import cli_health
+
+    return cli_health.healthcheck(invocation.config, is_live=invocation.options.live)
+
+
 def presign(invocation: Invocation) -> int:
     import time
 
@@ -168,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
         "backend", metavar="BACKEND", help="a name of storage.backends, or main for that of storage.backend"
     )
     move.add_argument("--dry-run", action="store_true", dest="dry_run", help="only say what would be moved")
+    health = add("healthcheck", healthcheck, "Say by the exit code whether the server of this configuration is ready.")
+    health.add_argument("--live", action="store_true", help="ask only whether it answers")
+    health.set_defaults(is_anonymous=True)
     link = add("presign", presign, "Print a URL that allows one request to whoever has it.")
     link.usage = "bleepstore presign [OPTION …] METHOD BUCKET KEY"
     link.add_argument("method", metavar="METHOD", help="GET, PUT, HEAD, DELETE")
@@ -209,7 +218,9 @@ def _help(setting: Setting) -> str:
 
 def _overrides(options: argparse.Namespace) -> dict[str, str]:
     names = [*all_settings(), "data_dir"]
-    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    # A command that uses no credentials must not complain of those that the server got by a flag of its own.
+    return given | ({"auth.enabled": "false"} if getattr(options, "is_anonymous", False) else {})
 
 
 # -- Parts of commands -------------------------------------------------------------------------------------------

@@ -80,6 +80,17 @@ def require_node_module(name: str) -> Path:
     return NODE_MODULES.parent
 
 
+def require_engine() -> str:
+    """The client of a container engine that answers. DOCKER_HOST leads to it; BLEEPSTORE_TEST_DOCKER names another client."""
+    path = os.environ.get("BLEEPSTORE_TEST_DOCKER") or require("docker")
+    done = subprocess.run([path, "info"], capture_output=True, check=False)
+    if done.returncode:
+        _missing(
+            "container engine", "start Docker or Podman's service, and set DOCKER_HOST where it is not the usual one"
+        )
+    return path
+
+
 def require_root() -> None:
     """For what only root may do: mounts, namespaces."""
     if os.geteuid() != 0:

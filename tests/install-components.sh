@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 # program package
 wanted="
 chromium chromium
+docker-compose docker-compose
 node nodejs
 npm npm
 openssl openssl

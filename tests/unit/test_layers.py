@@ -40,6 +40,7 @@ LEVELS: dict[str, int] = {
     "console": 4,
     "cli": 4,
     "cli_config": 4,
+    "cli_health": 4,
     "cli_store": 4,
     "server": 5,
     "app": 6,
@@ -49,7 +50,7 @@ LEVELS: dict[str, int] = {
 # Families whose members may know each other, though they stand on one level.
 FAMILIES = (
     {"settings", "config", "config_backends", "config_checks", "config_sources", "config_storage"},
-    {"cli", "cli_config", "cli_store"},
+    {"cli", "cli_config", "cli_health", "cli_store"},
     {"domain"},
 )
 
