@@ -25,11 +25,23 @@ from tests.contract.storage_contract import (
 )
 
 
+def small() -> MemoryStorage:
+    return MemoryStorage(size_max_bytes=4 << 20)
+
+
+def opened(storage: ObjectStorage) -> ObjectStorage:
+    storage.open()
+    return storage
+
+
 class TestNamedStorage(LastingStorageContract):
     is_named = True
 
     def make(self, place: Path) -> ObjectStorage:
         return Named("cold", LocalStorage(str(place / "objects"), reserve_bytes=0))
+
+    def make_full(self, place: Path) -> ObjectStorage:
+        return opened(Named("cold", small()))
 
 
 class TestNamedMemoryStorage(StorageContract):
@@ -39,9 +51,7 @@ class TestNamedMemoryStorage(StorageContract):
         return Named("cold", MemoryStorage())
 
     def make_full(self, place: Path) -> ObjectStorage:
-        storage = Named("cold", MemoryStorage(size_max_bytes=4 << 20))
-        storage.open()
-        return storage
+        return opened(Named("cold", small()))
 
 
 class TestMeasuredStorage(LastingStorageContract):
@@ -50,12 +60,18 @@ class TestMeasuredStorage(LastingStorageContract):
     def make(self, place: Path) -> ObjectStorage:
         return Measured(LocalStorage(str(place / "objects"), reserve_bytes=0), NoWatch())
 
+    def make_full(self, place: Path) -> ObjectStorage:
+        return opened(Measured(small(), NoWatch()))
+
 
 class TestPlaces(LastingStorageContract):
     """What asks for no name goes to the main one, with references as ever."""
 
     def make(self, place: Path) -> ObjectStorage:
         return places_in(place)
+
+    def make_full(self, place: Path) -> ObjectStorage:
+        return opened(Places(small(), {"cold": MemoryStorage()}))
 
 
 class AwayStorage(MemoryStorage):
