@@ -19,7 +19,7 @@ from tests.contract.test_storage_aws import BUCKET, client_of, config_of, make_s
 from tests.servers import RunningServer
 
 LARGE = b"seventeen bytes.\n" * (1 << 20)
-ABANDONED_S = 2.0
+ABANDONED_S = 3.0
 
 
 def opened(endpoint: str, place: Path, **settings: str) -> AwsStorage:
@@ -64,7 +64,9 @@ def test_only_uploads_that_nobody_goes_on_with_are_cleaned_up(server: RunningSer
     dead, living = storage.create(), storage.create()
     dead.write(LARGE)
     living.write(LARGE)
-    assert storage.clean_up() == 0
+    patient = opened(server.endpoint, tmp_path)
+    assert patient.clean_up() == 0
+    patient.close()
     time.sleep(ABANDONED_S + 1.1)  # by the clock of the service, which tells whole seconds
     living.write(LARGE)
     living.write(LARGE)  # its next part has arrived before this one leaves
