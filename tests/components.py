@@ -59,7 +59,10 @@ def require_azurite() -> str:
 
 def require_fake_gcs() -> str:
     """The emulator of Google's storage, of `make test-deps`, or the first on the PATH."""
-    return str(FAKE_GCS) if FAKE_GCS.is_file() else require("fake-gcs-server")
+    path = str(FAKE_GCS) if FAKE_GCS.is_file() else shutil.which("fake-gcs-server")
+    if path is None:
+        _missing("fake-gcs-server", "make test-deps, with Go 1.21 or newer")
+    return path
 
 
 def require_python(module: str, package: str | None = None) -> ModuleType:

@@ -83,7 +83,7 @@ fi
 fake_gcs=.tools/fake-gcs-server
 if [ ! -x "$fake_gcs" ]; then
   if ! command -v go >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends golang-go ca-certificates
+    (apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends golang-go) || true
   fi
   if ! GOBIN="$PWD/.tools" go install github.com/fsouza/fake-gcs-server@v1.55.1; then
     echo "fake-gcs-server was not built: it takes Go 1.21 or newer. Tests of Google's storage will be skipped." >&2

@@ -73,9 +73,8 @@ class AzureUpstream(Upstream):
         self._session = requests.Session()
         self._container = _make_client(settings, self._session)
         prepare(self._session, self._container.url)
-        self._url, _, self._signature = self._container.url.partition(
-            "?"
-        )  # the latter of a connection string with a SAS
+        # A connection string may hold a shared access signature instead of a key.
+        self._url, _, self._signature = self._container.url.partition("?")
 
     def classify(self, error: Exception) -> Trouble | None:
         return azure_errors.classify(error)
@@ -114,9 +113,8 @@ class AzureUpstream(Upstream):
         return int(self.send("HEAD", name).headers["Content-Length"])
 
     def page(self, prefix: str, cursor: str | None) -> Page:
-        pages: Any = self._container.list_blobs(name_starts_with=prefix, results_per_page=PAGE_ENTRIES_MAX).by_page(
-            cursor
-        )
+        found = self._container.list_blobs(name_starts_with=prefix, results_per_page=PAGE_ENTRIES_MAX)
+        pages: Any = found.by_page(cursor)
         entries = [Entry(blob.name, blob.size, int(blob.last_modified.timestamp() * 1_000)) for blob in next(pages, ())]
         return Page(entries, pages.continuation_token or None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,20 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection
 
 from app.storage.remote_calls import Kind, Trouble, UpstreamError, describe
 from app.storage.remote_upstream import CONNECTIONS_MAX, Download
 
 HOSTS_MAX = 4  # the service, and who gives out credentials
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 16
+# What stands between may forget a connection that is idle, and say so to nobody.
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)", re.ASCII)
 
@@ -39,6 +48,10 @@ class PooledAdapter(HTTPAdapter):
 
     def __init__(self) -> None:
         super().__init__(pool_connections=HOSTS_MAX, pool_maxsize=CONNECTIONS_MAX, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        options = [*HTTPConnection.default_socket_options, *KEEPALIVE]
+        super().init_poolmanager(*args, **kwargs, socket_options=options)
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(request.body, (bytes, memoryview)) and len(request.body) > PIECE_BYTES:
@@ -89,8 +102,8 @@ class ResponseDownload(Download):
 
 
 def transport_trouble(error: Exception) -> Trouble | None:
-    """What an exception of `requests` or of urllib3 below it means: no connection, or one that broke."""
-    if isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)):
+    """What an exception of `requests`, or of what is below it, means: no connection, or one that broke."""
+    if isinstance(error, (OSError, urllib3.exceptions.HTTPError)):  # those of `requests` are the former
         return Trouble(Kind.AWAY, describe(error))
     return None
 
