@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bleepstore {_version()}")
         return OK
     try:
-        config, places = load_with_places(_overrides(options), path=options.config)
+        defaults = options.defaults if "defaults" in options else {}
+        config, places = load_with_places(_overrides(options), path=options.config, defaults=defaults)
         command: Command = options.command
         return command(Invocation(options, config, places))
     except ConfigError as error:
@@ -72,6 +73,12 @@ def serve(invocation: Invocation) -> int:
     from app.server.run import serve as run
 
     return run(invocation.config)
+
+
+def server(invocation: Invocation) -> int:
+    if invocation.options.console_address is not None:
+        print("there is no web console yet: nothing listens at --console-address", file=sys.stderr)
+    return serve(invocation)
 
 
 def fsck(invocation: Invocation) -> int:
@@ -162,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     add("serve", serve, "Run the server.")
+    _add_server(add("server", server, "Run the server, told as MinIO is: server DIR --address :9000."))
     check = add(
         "fsck", fsck, "Prove that every object has its bytes and no bytes are without an object. Changes nothing."
     )
@@ -195,6 +203,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_server(parser: _Parser) -> None:
+    from app import config_minio
+
+    parser.usage = "bleepstore server DIR [--address [HOST]:PORT] [OPTION …]"
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="where data lie, as --data-dir")
+    parser.add_argument("--address", metavar="[HOST]:PORT", help="where to listen; default :9000, on all addresses")
+    parser.add_argument("--console-address", metavar="[HOST]:PORT", help="accepted; there is no console yet")
+    parser.add_argument(
+        "--certs-dir", "-S", metavar="DIR", help="with public.crt and private.key the server speaks TLS"
+    )
+    for flag in ("--quiet", "--anonymous"):
+        parser.add_argument(flag, action="store_true", help="accepted; it changes nothing")
+    parser.add_argument("--json", dest="server.log_format", action="store_const", const="json", help="log as JSON")
+    parser.set_defaults(defaults=config_minio.DEFAULTS)
+
+
 def _settings_parser() -> argparse.ArgumentParser:
     """A flag for every setting, for every command that reads the configuration."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -219,6 +243,10 @@ def _help(setting: Setting) -> str:
 def _overrides(options: argparse.Namespace) -> dict[str, str]:
     names = [*all_settings(), "data_dir"]
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    if "directories" in options:
+        from app import config_minio
+
+        given = config_minio.overrides(options.directories, options.address, options.certs_dir) | given
     # A command that uses no credentials must not complain of those that the server got by a flag of its own.
     return given | ({"auth.enabled": "false"} if getattr(options, "is_anonymous", False) else {})
 

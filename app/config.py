@@ -190,11 +190,17 @@ def load_config(
 
 
 def load_with_places(
-    overrides: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None, path: str | None = None
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    path: str | None = None,
+    defaults: Mapping[str, str] | None = None,
 ) -> tuple[Config, dict[str, str]]:
-    """As `load_config`, with the place every setting that is no default came from, by path."""
+    """As `load_config`, with the place every setting that is no default came from, by path.
+
+    `defaults` take the place of ours, for a command that means something else by them.
+    """
     environ = os.environ if environ is None else environ
-    given = gather(all_settings(), overrides or {}, environ, path)
+    given = gather(all_settings(), overrides or {}, environ, path, defaults or {})
     config = fill(Config(), resolve(all_settings(), given))
     check(config, given, DEFAULT_SECRET_KEY)
     return config, {name: entry.place for name, entry in given.items()}

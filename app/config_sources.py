@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from app import config_minio
 from app.settings import ConfigError, Given, Setting, read_secret, unknown
 
-FILE, ENVIRONMENT, FLAG = 1, 2, 3
+DEFAULT, FILE, MINIO, ENVIRONMENT, FLAG = range(5)
 
 # What --data-dir and BLEEPSTORE_DATA_DIR set, each unless it is given itself.
 DATA_DIR = "data_dir"
@@ -32,11 +33,20 @@ _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
 
 def gather(
-    settings: Mapping[str, Setting], overrides: Mapping[str, str], environ: Mapping[str, str], path: str | None
+    settings: Mapping[str, Setting],
+    overrides: Mapping[str, str],
+    environ: Mapping[str, str],
+    path: str | None,
+    defaults: Mapping[str, str],
 ) -> dict[str, Given]:
-    """What was given, by setting, the strongest source of each. Raises: ConfigError."""
+    """What was given, by setting, the strongest source of each. `defaults` are a command's own. Raises: ConfigError."""
     file_path = path if path is not None else environ.get("BLEEPSTORE_CONFIG", "")
-    given = _from_file(settings, file_path) if file_path else {}
+    given = {name: Given(value, "the command's default", DEFAULT) for name, value in defaults.items()}
+    given |= _from_file(settings, file_path) if file_path else {}
+    given |= {
+        name: Given(value, variable, MINIO)
+        for name, (value, variable) in config_minio.from_environment(environ).items()
+    }
     given |= _from_environment(settings, environ)
     given |= _from_flags(settings, overrides)
     _apply_data_dir(given, overrides, environ)

@@ -116,6 +116,10 @@ PROBES: Mapping[str, Callable[[HealthChecks], tuple[int, bytes]]] = {
     "/healthz": HealthChecks.liveness,
     "/readyz": HealthChecks.readiness,
     "/health": HealthChecks.health,
+    "/minio/health/live": HealthChecks.liveness,
+    "/minio/health/ready": HealthChecks.readiness,
+    "/minio/health/cluster": HealthChecks.readiness,
+    "/minio/health/cluster/read": HealthChecks.readiness,
 }
 SERVICE_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 

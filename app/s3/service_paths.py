@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 # An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
-SERVICE_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"})
+SERVICE_PATHS = frozenset(
+    {
+        "/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs",
+        # Where those who came from MinIO ask.
+        "/minio/health/live", "/minio/health/ready", "/minio/health/cluster", "/minio/health/cluster/read",
+    }
+)  # fmt: skip
 SERVICE_PREFIX = "/.bleepstore/"  # which is no bucket's name
+DEEP_PREFIXES = (SERVICE_PREFIX, "/minio/health/")  # below these are all that look like an object's path
 
 
 def is_service(method: str, path: str, *, is_signed: bool, host: str, domains: Sequence[str]) -> bool:

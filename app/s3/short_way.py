@@ -12,7 +12,7 @@ from app.s3.outcome import Repeat
 from app.s3.pipeline import Incoming, Pipeline, Routed
 from app.s3.request import Headers
 from app.s3.sending import SentBody, start_line
-from app.s3.service_paths import SERVICE_PREFIX
+from app.s3.service_paths import DEEP_PREFIXES
 
 HOT_OPERATIONS = frozenset({"GetObject", "HeadObject", "PutObject", "DeleteObject"})
 
@@ -25,7 +25,7 @@ class ShortWay:
 
     def route(self, method: str, raw_target: str, headers: Headers) -> Routed | None:
         """What a request means, for the others; None for what goes the long way."""
-        if raw_target[:1] != "/" or raw_target.startswith(SERVICE_PREFIX):
+        if raw_target[:1] != "/" or raw_target.startswith(DEEP_PREFIXES):
             return None
         routed = self._pipeline.route(method, raw_target, headers)
         return routed if routed is not None and routed.rule.operation in HOT_OPERATIONS else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.components import require_engine
-from tests.image.conftest import Container, Run, docker, wait_until_answered, writable_by_all
+from tests.image.conftest import ACCESS_KEY, SECRET_KEY, Container, Run, docker, wait_until_answered, writable_by_all
+from tests.servers import free_port
 
 pytestmark = pytest.mark.image
 
@@ -139,3 +141,18 @@ def test_other_commands_are_there(run: Run) -> None:
     put_and_get(container)
     assert "errors 0" in docker("exec", container.id, "bleepstore", "fsck")
     assert docker("exec", container.id, "bleepstore", "version").startswith("bleepstore ")
+
+
+def test_a_container_for_minio_takes_it_as_it_is(run: Run) -> None:
+    """By MinIO's variables, command and health path."""
+    port = free_port()
+    container = run(
+        command=("server", "/data", "--address", f":{port}", "--console-address", ":9001"),
+        BLEEPSTORE_AUTH_ACCESS_KEY="", BLEEPSTORE_AUTH_SECRET_KEY="", BLEEPSTORE_SERVER_PORT="",
+        MINIO_ROOT_USER=ACCESS_KEY, MINIO_ROOT_PASSWORD=SECRET_KEY,
+    )  # fmt: skip
+    container.port = port
+    wait_until_answered(container)
+    put_and_get(container)
+    with urllib.request.urlopen(f"{container.endpoint}/minio/health/ready", timeout=10) as answer:
+        assert answer.status == 200

@@ -26,6 +26,7 @@ LEVELS: dict[str, int] = {
     "config": 1,
     "config_backends": 1,
     "config_checks": 1,
+    "config_minio": 1,
     "config_sources": 1,
     "config_storage": 1,
     "runtime": 1,
@@ -49,7 +50,7 @@ LEVELS: dict[str, int] = {
 
 # Families whose members may know each other, though they stand on one level.
 FAMILIES = (
-    {"settings", "config", "config_backends", "config_checks", "config_sources", "config_storage"},
+    {"settings", "config", "config_backends", "config_checks", "config_minio", "config_sources", "config_storage"},
     {"cli", "cli_config", "cli_health", "cli_store"},
     {"domain"},
 )
