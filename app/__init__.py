@@ -7,11 +7,14 @@ that the command line loads no Flask and the server nothing of the command line.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.auth.credentials import Credential
     from app.config import Config
     from app.core.store import Store
@@ -65,8 +68,12 @@ def build_store(config: Config, counters: Metrics | NoMetrics | None = None) -> 
 class Lifecycle:
     """What a process opens after it was forked, and what a start has to put right before. The application's `lifecycle`."""
 
-    def __init__(self, store: Store, short_way: ShortWay | None = None) -> None:
+    def __init__(
+        self, store: Store, short_way: ShortWay | None = None, prepare: Callable[[], object] | None = None
+    ) -> None:
+        """`prepare` is called when the engines are open and before anything is served."""
         self.store = store
+        self._prepare = prepare
         self.short_way = short_way  # for a server that can answer hot requests without WSGI
 
     def open(self) -> None:
@@ -83,6 +90,8 @@ class Lifecycle:
         runtime.offload(self.store.metadata.open)
         self.store.storage.open()
         remember_names(self.store)
+        if self._prepare is not None:
+            self._prepare()
         runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}").run_forever)
 
     def close(self) -> None:
@@ -101,7 +110,9 @@ def create_app(config: Config) -> Front:
     domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
     pipeline = _pipeline(config, store, counters, domains)
     probes = _health_checks(store) if config.observability.health_check else None
-    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None)
+    # Where metadata outlive a process, recovery has done it once for all workers.
+    prepare = None if store.metadata.shared else partial(ensure_default_buckets, config, store)
+    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None, prepare)
 
     def make_flask() -> S3Flask:
         from app.observe.endpoints import service_blueprint
@@ -113,6 +124,15 @@ def create_app(config: Config) -> Front:
         return application
 
     return Front(make_flask, lifecycle, probes, domains)
+
+
+def ensure_default_buckets(config: Config, store: Store) -> None:
+    """Make those of `server.default_buckets` that are missing. The store's metadata are open. Raises: S3Error."""
+    wishes = [(each.name, each.is_versioned) for each in config.server.default_buckets]
+    if wishes:
+        from app.core import default_buckets
+
+        default_buckets.ensure(store, wishes, root(config).id)
 
 
 def _health_checks(store: Store) -> HealthChecks:

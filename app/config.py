@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.config_backends import Backend, Backends
+from app.config_buckets import DefaultBucket, DefaultBuckets
 from app.config_checks import User, Users, check, domains, hostname, printable, signing_host
 from app.config_sources import gather, resolve
 from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
@@ -77,6 +78,9 @@ class Server:
     shutdown_timeout_s: int = setting(30, Integer(3, SECONDS_MAX), "requests in flight may take so long after SIGTERM")
     max_object_size_bytes: int = setting(
         OBJECT_SIZE_MAX_BYTES, Size(1, OBJECT_SIZE_MAX_BYTES), "largest object that is accepted"
+    )
+    default_buckets: tuple[DefaultBucket, ...] = setting(
+        (), DefaultBuckets(), "buckets that a start makes where they are not there, with commas; NAME:versioned"
     )
     short_way: bool = setting(True, Flag(), "answer GET, HEAD, PUT and DELETE of objects without Flask; false: slower")
     tls: Tls = Tls()

@@ -22,6 +22,7 @@ VARIABLES = {
     "MINIO_ACCESS_KEY_FILE": "auth.access_key_file",
     "MINIO_SECRET_KEY": "auth.secret_key",
     "MINIO_SECRET_KEY_FILE": "auth.secret_key_file",
+    "MINIO_DEFAULT_BUCKETS": "server.default_buckets",
     "MINIO_DOMAIN": "server.domain",
     "MINIO_SITE_REGION": "server.region",
     "MINIO_REGION": "server.region",

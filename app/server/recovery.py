@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import pickle  # from our own parent, through a pipe
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from app import registry
+from app import build_store, ensure_default_buckets, registry
 from app.domain.errors import S3Error
 from app.server.locks import DataLock, DataLocked
 from app.settings import ConfigError
@@ -38,6 +39,8 @@ def run_recovery(config: Config) -> None:
                 storage.clean_up()
             finally:
                 storage.close()
+        if config.server.default_buckets and metadata.shared:
+            ensure_default_buckets(config, replace(build_store(config), metadata=metadata))
     finally:
         metadata.close()
 

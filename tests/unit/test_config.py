@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, strategies as st
 
 from app.config import Config, ConfigError, User, all_settings, load_config, load_with_places
+from app.config_buckets import DefaultBucket, DefaultBuckets
 from app.domain.names import canonical_id
 from app.settings import AutoOr, Choice, Flag, Integer, Setting, Size, TextList
 
@@ -45,6 +46,9 @@ def other_value(setting: Setting, draw: st.DataObject) -> tuple[str, object]:
     if isinstance(kind, Choice):
         name = draw.draw(st.sampled_from(kind.names))
         return name, name
+    if isinstance(kind, DefaultBuckets):
+        names = draw.draw(st.lists(st.text("abcdefghij", min_size=3, max_size=9), max_size=4, unique=True))
+        return ",".join(f"{name}:versioned" for name in names), tuple(DefaultBucket(name, True) for name in names)
     words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
     if isinstance(kind, TextList):
         texts = draw.draw(st.lists(words, max_size=4))

@@ -25,6 +25,7 @@ LEVELS: dict[str, int] = {
     "settings": 1,
     "config": 1,
     "config_backends": 1,
+    "config_buckets": 1,
     "config_checks": 1,
     "config_minio": 1,
     "config_sources": 1,
@@ -50,7 +51,16 @@ LEVELS: dict[str, int] = {
 
 # Families whose members may know each other, though they stand on one level.
 FAMILIES = (
-    {"settings", "config", "config_backends", "config_checks", "config_minio", "config_sources", "config_storage"},
+    {
+        "settings",
+        "config",
+        "config_backends",
+        "config_buckets",
+        "config_checks",
+        "config_minio",
+        "config_sources",
+        "config_storage",
+    },
     {"cli", "cli_config", "cli_health", "cli_store"},
     {"domain"},
 )

@@ -1,0 +1,30 @@
+"""Buckets that a start makes where they are not there. What is there is left as it is, whoever has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.core.buckets import BucketWish, create_bucket
+from app.core.store import Store
+from app.domain.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, NoSuchBucket
+from app.domain.names import new_op_id
+from app.domain.types import Versioning
+
+
+def ensure(store: Store, wishes: Iterable[tuple[str, bool]], owner_id: str) -> None:
+    """See that the buckets (name, whether it is versioned) are there. Safe to repeat, to kill, and beside itself.
+
+    Versioning is switched on where it never was: a suspended one stays suspended, for somebody wanted that.
+    Raises: what `create_bucket` raises but for buckets that are there.
+    """
+    for name, is_versioned in wishes:
+        try:
+            versioning = store.metadata.bucket(name).versioning
+        except NoSuchBucket:
+            versioning = Versioning.UNVERSIONED
+            try:
+                create_bucket(store, BucketWish(name, owner_id))
+            except (BucketAlreadyOwnedByYou, BucketAlreadyExists):
+                pass  # another process was as quick
+        if is_versioned and versioning is Versioning.UNVERSIONED:
+            store.metadata.set_versioning(name, Versioning.ENABLED, new_op_id())
