@@ -71,6 +71,26 @@ class BlobWriter(ABC):
         self.discard()
 
 
+class RoomWriter(BlobWriter):
+    """For a back end that gives rooms of its own: bytes that are handed over are put there as well."""
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Raises: as `room` and `wrote`."""
+        left = memoryview(chunk)
+        while left:
+            room = self.room()
+            count = min(len(room), len(left))
+            room[:count] = left[:count]
+            self.wrote(count)
+            left = left[count:]
+
+    @abstractmethod
+    def room(self) -> memoryview: ...
+
+    @abstractmethod
+    def wrote(self, count: int) -> None: ...
+
+
 class ObjectStorage(ABC):
     """`shared`: several processes may use the same data. `garbage_grace_s`: the least age at which garbage is deleted.
 
@@ -184,4 +204,14 @@ def name_in(ref: BlobRef) -> str:
     return name if colon else MAIN
 
 
-__all__ = ["CHUNK_MAX_BYTES", "MAIN", "Absent", "BlobInfo", "BlobMissing", "BlobWriter", "ObjectStorage", "name_in"]
+__all__ = [
+    "CHUNK_MAX_BYTES",
+    "MAIN",
+    "Absent",
+    "BlobInfo",
+    "BlobMissing",
+    "BlobWriter",
+    "ObjectStorage",
+    "RoomWriter",
+    "name_in",
+]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from app.domain.types import BlobRef
 from app.storage import local_files
-from app.storage.base import BlobWriter
+from app.storage.base import RoomWriter
 from app.storage.buffers import BUFFER_BYTES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ ALLOCATE_MIN_BYTES = 4 << 20  # below this, asking for the space beforehand cost
 PAGE_BYTES = 4_096
 
 
-class LocalWriter(BlobWriter):
+class LocalWriter(RoomWriter):
     """One blob on its way. Use by one thread at a time."""
 
     def __init__(self, storage: LocalStorage, ref: BlobRef, temporary: str, size_hint: int) -> None:
@@ -42,16 +42,6 @@ class LocalWriter(BlobWriter):
         if size_hint >= ALLOCATE_MIN_BYTES:
             self._allocate(size_hint)
 
-    def write(self, chunk: bytes | memoryview) -> None:
-        """Raises: SlowDown when the disk is full, ServiceUnavailable when it fails."""
-        left = memoryview(chunk)
-        while left:
-            room = self.room()
-            count = min(len(room), len(left))
-            room[:count] = left[:count]
-            self.wrote(count)
-            left = left[count:]
-
     def room(self) -> memoryview:
         self._open_fd()
         buffer = self._buffer
@@ -63,13 +53,13 @@ class LocalWriter(BlobWriter):
         return buffer[self._held :]
 
     def wrote(self, count: int) -> None:
-        """Raises: as `write`."""
+        """Raises: SlowDown when the disk is full, ServiceUnavailable when it fails."""
         self._held += count
         if self._held == BUFFER_BYTES:
             self._flush(self._held)
 
     def pause(self) -> None:
-        """Raises: as `write`."""
+        """Raises: SlowDown when the disk is full, ServiceUnavailable when it fails."""
         buffer = self._buffer
         if buffer is None or (self._held and not self._storage.buffers.are_scarce):
             return

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 
 from app.domain.types import BlobRef
-from app.storage.base import ROOM_BYTES, BlobWriter
+from app.storage.base import ROOM_BYTES, RoomWriter
 from app.storage.remote_calls import Calls
 from app.storage.remote_memory import CAPACITY_BYTES, PART_BYTES, PartMemory, mapped
 from app.storage.remote_sender import Sender
@@ -25,7 +25,7 @@ HINT_SLACK_BYTES = 4_096  # a caller asks for room once more before it learns th
 SPILLED_MAX = 4  # parts in files; then a client waits until one has gone up
 
 
-class RemoteWriter(BlobWriter):
+class RemoteWriter(RoomWriter):
     """Use by one thread at a time, which need not be the same; `spill` alone is for everybody."""
 
     def __init__(
@@ -47,18 +47,8 @@ class RemoteWriter(BlobWriter):
 
     # -- taking bytes --------------------------------------------------------------------------------------------
 
-    def write(self, chunk: bytes | memoryview) -> None:
-        """Raises: SlowDown, ServiceUnavailable, InternalError, EntityTooLarge."""
-        left = memoryview(chunk)
-        while left:
-            room = self.room()
-            count = min(len(room), len(left))
-            room[:count] = left[:count]
-            self.wrote(count)
-            left = left[count:]
-
     def room(self) -> memoryview:
-        """Raises: as `write`. What it gave before stays as it is unless it was filled to its end."""
+        """Raises: SlowDown, ServiceUnavailable, InternalError, EntityTooLarge. What it gave before stays as it is unless it was filled to its end."""
         self._require_open()
         self._wake()
         if self._buffer is None:
@@ -89,7 +79,7 @@ class RemoteWriter(BlobWriter):
     # -- the end -------------------------------------------------------------------------------------------------
 
     def commit(self) -> BlobRef:
-        """Raises: as `write`; the outcome may be unknown then, and the sweep finds what is there."""
+        """Raises: as `room`; the outcome may be unknown then, and the sweep finds what is there."""
         self._require_open()
         self._wake()
         self._is_open = False

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from app.domain.errors import S3Error
 from app.domain.types import BlobRef
-from app.storage.base import BlobWriter
+from app.storage.base import RoomWriter
 from app.storage.sqlite_file import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from app.storage.sqlite import SqliteStorage
 
 
-class SqliteWriter(BlobWriter):
+class SqliteWriter(RoomWriter):
     """Use by one thread at a time."""
 
     def __init__(self, storage: SqliteStorage, ref: BlobRef) -> None:
@@ -27,17 +27,6 @@ class SqliteWriter(BlobWriter):
         self._held = 0
         self._is_open = True
 
-    def write(self, chunk: bytes | memoryview) -> None:
-        """Raises: SlowDown when the file cannot grow, ServiceUnavailable when the disk fails."""
-        left = memoryview(chunk)
-        self._require_open()
-        while left:
-            room = self.room()
-            count = min(len(room), len(left))
-            room[:count] = left[:count]
-            self.wrote(count)
-            left = left[count:]
-
     def room(self) -> memoryview:
         self._require_open()
         if self._buffer is None:
@@ -45,7 +34,7 @@ class SqliteWriter(BlobWriter):
         return self._buffer[self._held :]
 
     def wrote(self, count: int) -> None:
-        """Raises: as `write`."""
+        """Raises: SlowDown when the file cannot grow, ServiceUnavailable when the disk fails."""
         self._require_open()
         self._held += count
         if self._held == CHUNK_BYTES and self._buffer is not None:
