@@ -152,16 +152,21 @@ def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domai
     from app.auth.unchecked import Unchecked
     from app.observe import logging
     from app.s3.pipeline import Pipeline, Settings
+    from app.s3.proxies import TrustedProxies
     from app.s3.routing import Router
     from app.s3.views import BLUEPRINTS
 
+    proxies = TrustedProxies(config.server.trusted_proxies) if config.server.trusted_proxies else None
+    record = _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format))
+    if config.observability.audit_file:
+        record = _audited(record, config.observability.audit_file)
     authenticator = Authenticator(credentials(config).get, config.server.region, config.server.signing_hosts, time.time)
     return Pipeline(
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
         authenticator if config.auth.enabled else Unchecked(root(config)),
         store,
-        Settings(domains, enforces_access=config.auth.enabled),
-        _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format)),
+        Settings(domains, enforces_access=config.auth.enabled, proxies=proxies),
+        record,
     )
 
 
@@ -203,6 +208,33 @@ def _recorder(counters: Metrics | NoMetrics, log_request: RequestLog) -> Recorde
         )
 
     return record
+
+
+def _audited(record: Recorder, path: str) -> Recorder:
+    """The same, and a line of the audit log."""
+    from app.observe.audit import audit_log
+
+    audit = audit_log(path)
+
+    def record_both(outcome: Outcome, seconds: float) -> None:
+        record(outcome, seconds)
+        audit(
+            request_id=outcome.request_id,
+            remote_address=outcome.remote_address,
+            principal=outcome.principal.name,
+            access_key=outcome.principal.access_key,
+            method=outcome.method,
+            operation=outcome.operation,
+            bucket=outcome.bucket,
+            key=outcome.key,
+            status=outcome.status,
+            code=outcome.code,
+            bytes_in=outcome.bytes_in,
+            bytes_out=outcome.bytes_out,
+            seconds=seconds,
+        )
+
+    return record_both
 
 
 __all__ = ["Lifecycle", "__version__", "build_store", "create_app"]

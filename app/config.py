@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from app.config_backends import Backend, Backends
 from app.config_buckets import DefaultBucket, DefaultBuckets
-from app.config_checks import User, Users, check, domains, hostname, printable, signing_host
+from app.config_checks import User, Users, check, domains, hostname, network, printable, signing_host
 from app.config_sources import gather, resolve
 from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
 from app.settings import (
@@ -69,6 +69,9 @@ class Server:
     )
     signing_hosts: tuple[str, ...] = setting(
         (), TextList(Text(signing_host)), "further host[:port] for which a signature is accepted, whatever Host says"
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        (), TextList(Text(network)), "addresses or networks of proxies that are believed about X-Forwarded-For"
     )
     workers: int | Auto = setting(
         "auto", AutoOr(Integer(1, WORKERS_MAX)), "worker processes; auto: one per usable core, up to 8"
@@ -161,6 +164,7 @@ class Storage:
 class Observability:
     metrics: bool = setting(True, Flag(), "count requests and answer /metrics")
     health_check: bool = setting(True, Flag(), "answer /health, /healthz and /readyz")
+    audit_file: str = setting("", Text(), "file that gets a JSON line for every request; empty: none")
 
 
 @dataclass(frozen=True, slots=True)

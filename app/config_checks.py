@@ -73,6 +73,15 @@ def signing_host(text: str) -> str | None:
     return hostname(text.removeprefix("[").removesuffix("]"))
 
 
+def network(text: str) -> str | None:
+    """A complaint about what is neither an IP address nor a network of them."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return f"expected an IP address or a network such as 10.0.0.0/8, not {text!r}"
+    return None
+
+
 def printable(text: str) -> str | None:
     """A complaint about what cannot stand in a credential scope or header."""
     if text.isascii() and " " not in text and len(text) <= CREDENTIAL_CHARS_MAX:

@@ -140,7 +140,7 @@ def _request_text(
     """What `text_line` makes of these fields, in one piece: every request needs one."""
     status, bytes_in, bytes_out, ms = numbers
     return (
-        f"{_now()} {level} request.finished request_id={request_id} operation={operation}{_field('bucket', bucket)}"
+        f"{timestamp()} {level} request.finished request_id={request_id} operation={operation}{_field('bucket', bucket)}"
         f"{f' key={key if _PLAIN_KEY(key) else _shown(key)}' if key else ''} status={status}{_field('code', code)} "
         f"bytes_in={bytes_in} bytes_out={bytes_out} ms={ms:.3f}{_field('principal', principal)}"
         f"{_field('remote_address', remote)}\n"
@@ -154,7 +154,7 @@ def _request_json(
     """What `json_line` makes of these fields, in one piece."""
     status, bytes_in, bytes_out, ms = numbers
     return (
-        f'{{"time": "{_now()}", "level": "{level}", "event": "request.finished", "request_id": "{request_id}", '
+        f'{{"time": "{timestamp()}", "level": "{level}", "event": "request.finished", "request_id": "{request_id}", '
         f'"operation": "{operation}"{_member("bucket", bucket)}{_member.__wrapped__("key", key)}, '
         f'"status": {status}{_member("code", code)}, "bytes_in": {bytes_in}, "bytes_out": {bytes_out}, "ms": {ms:.3f}'
         f"{_member('principal', principal)}{_member('remote_address', remote)}}}\n"
@@ -178,7 +178,7 @@ def _shown(value: str) -> str:
 
 def text_line(level: str, event: str, fields: Iterable[Field]) -> bytes:
     """Fields without a value are left out. A text that is more than one plain word is in quotes, as JSON has them."""
-    parts = [_now(), level, event]
+    parts = [timestamp(), level, event]
     for name, value in fields:
         if type(value) is not str:
             parts.append(f"{name}={value}")
@@ -188,7 +188,7 @@ def text_line(level: str, event: str, fields: Iterable[Field]) -> bytes:
 
 
 def json_line(level: str, event: str, fields: Iterable[Field]) -> bytes:
-    event_fields: dict[str, object] = {"time": _now(), "level": level, "event": event}
+    event_fields: dict[str, object] = {"time": timestamp(), "level": level, "event": event}
     for name, value in fields:
         if value != "":
             event_fields[name] = _cut(value) if type(value) is str else value
@@ -246,7 +246,7 @@ _second = (0, "")
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
-def _now() -> str:
+def timestamp() -> str:
     """RFC 3339 with milliseconds. The part down to the second is kept: it is most of the work."""
     global _second  # noqa: PLW0603  # a cache of one immutable pair, safe to lose in a race
     now = time.time()

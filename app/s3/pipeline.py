@@ -35,6 +35,7 @@ from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
 from app.s3.outcome import Outcome, Recorder, Repeat
 from app.s3.permission import authorise
+from app.s3.proxies import TrustedProxies
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import Needs, Router, Rule
 from app.s3.sending import describe
@@ -98,10 +99,14 @@ class Authenticates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`domains` for virtual-host style. With `enforces_access` off nothing is refused to anybody."""
+    """`domains` for virtual-host style. With `enforces_access` off nothing is refused to anybody.
+
+    `proxies` may say who a client is.
+    """
 
     domains: Sequence[str] = ()
     enforces_access: bool = True
+    proxies: TrustedProxies | None = None
 
 
 class Pipeline:
@@ -117,6 +122,7 @@ class Pipeline:
         self._authenticator = authenticator
         self._store = store
         self._settings = settings
+        self._proxies = settings.proxies
         self._record = record
 
     def route(self, method: str, raw_target: str, headers: Headers) -> Routed | None:
@@ -167,6 +173,8 @@ class Pipeline:
             principal, rule.action, looked_up.bucket, looked_up.version
         ):
             return None
+        if self._proxies is not None:
+            remote_address = self._proxies.client(headers, remote_address)
         outcome = Outcome(
             new_request_id(), rule.method, rule.operation, bucket, key, principal, remote_address, 200, started=started
         )
@@ -177,7 +185,10 @@ class Pipeline:
 
         `routed` is what `route` or `prove` gave for this request, where one was asked.
         """
-        outcome = Outcome(new_request_id(), incoming.method, remote_address=incoming.remote_address)
+        remote_address = incoming.remote_address
+        if self._proxies is not None:
+            remote_address = self._proxies.client(incoming.headers, remote_address)
+        outcome = Outcome(new_request_id(), incoming.method, remote_address=remote_address)
         try:
             response = self._answer(incoming, outcome, routed)
         except S3Error as error:
@@ -232,7 +243,7 @@ class Pipeline:
             outcome.request_id,
             rule,
             self._store,
-            remote_address=incoming.remote_address,
+            remote_address=outcome.remote_address,
             is_secure=incoming.is_secure,
             is_signed=not authenticated.principal.is_anonymous,
             enforces_access=self._settings.enforces_access,

@@ -49,6 +49,9 @@ def other_value(setting: Setting, draw: st.DataObject) -> tuple[str, object]:
     if isinstance(kind, DefaultBuckets):
         names = draw.draw(st.lists(st.text("abcdefghij", min_size=3, max_size=9), max_size=4, unique=True))
         return ",".join(f"{name}:versioned" for name in names), tuple(DefaultBucket(name, True) for name in names)
+    if setting.path == "server.trusted_proxies":
+        networks = draw.draw(st.lists(st.ip_addresses().map(str), max_size=3))
+        return ",".join(networks), tuple(networks)
     words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
     if isinstance(kind, TextList):
         texts = draw.draw(st.lists(words, max_size=4))
