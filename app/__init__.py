@@ -148,19 +148,25 @@ def _health_checks(store: Store) -> HealthChecks:
 
 
 def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domains: tuple[str, ...]) -> Pipeline:
+    from app.auth.sigv2 import EitherVersion
     from app.auth.sigv4 import Authenticator
     from app.auth.unchecked import Unchecked
     from app.observe import logging
     from app.s3.pipeline import Pipeline, Settings
     from app.s3.proxies import TrustedProxies
     from app.s3.routing import Router
+    from app.s3.subresources import BUCKET_SUBRESOURCES
     from app.s3.views import BLUEPRINTS
 
     proxies = TrustedProxies(config.server.trusted_proxies) if config.server.trusted_proxies else None
     record = _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format))
     if config.observability.audit_file:
         record = _audited(record, config.observability.audit_file)
-    authenticator = Authenticator(credentials(config).get, config.server.region, config.server.signing_hosts, time.time)
+    server = config.server
+    known = (credentials(config).get, server.region, server.signing_hosts, time.time)
+    authenticator = (
+        EitherVersion(*known, domains, BUCKET_SUBRESOURCES) if config.auth.allow_v2 else Authenticator(*known)
+    )
     return Pipeline(
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
         authenticator if config.auth.enabled else Unchecked(root(config)),

@@ -95,6 +95,9 @@ class Auth:
     """After loading, `access_key` and `secret_key` are what the files held, where files were named."""
 
     enabled: bool = setting(True, Flag(), "check signatures; false: everybody may do everything")
+    allow_v2: bool = setting(
+        False, Flag(), "take Signature Version 2 as well, which old clients and some SDKs' URLs have"
+    )
     access_key: str = setting("bleepstore", Text(printable), "the root user's access key")
     access_key_file: str = setting("", Text(), "file that holds it instead")
     secret_key: str = setting(

@@ -65,8 +65,8 @@ def overrides(directories: list[str], address: str | None, certs_dir: str | None
     return flags
 
 
-# What `server` means by default and `serve` does not: all addresses, and signatures for any region.
-DEFAULTS = {"server.host": "0.0.0.0", "server.region": ""}  # noqa: S104
+# What `server` means by default and `serve` does not: all addresses, signatures for any region and of both versions.
+DEFAULTS = {"server.host": "0.0.0.0", "server.region": "", "auth.allow_v2": "true"}  # noqa: S104
 
 
 def _secret_path(name: str) -> str:

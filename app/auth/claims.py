@@ -62,12 +62,7 @@ def header_claim(authorization: str, headers: Mapping[str, str], query: Pairs, r
     scope, signed, signature = _read_authorization(authorization)
     timestamp, moment_s = header_time(headers)
     _check_scope(scope, timestamp, region, AuthorizationHeaderMalformed, "The authorization header is malformed")
-    if abs(now_s - moment_s) > SKEW_MAX_S:
-        raise RequestTimeTooSkewed(
-            RequestTime=timestamp,
-            ServerTime=iso_date(int(now_s * 1000)),
-            MaxAllowedSkewMilliseconds=str(SKEW_MAX_S * 1000),
-        )
+    require_no_skew(timestamp, moment_s, now_s)
     payload_hash = headers.get(payload_mode.HEADER)
     if payload_hash is None:
         raise InvalidRequest(f"Missing required header for this request: {payload_mode.HEADER}")
@@ -155,6 +150,22 @@ def header_time(headers: Mapping[str, str]) -> tuple[str, int]:
     if moment_s is None:
         raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
     return timestamp, moment_s
+
+
+def read_moment(text: str) -> int | None:
+    """Seconds, of a date as Version 4 has them or as HTTP has; None for what is neither."""
+    moment_s = read_timestamp(text)
+    return parse_date(text) if moment_s is None else moment_s
+
+
+def require_no_skew(timestamp: str, moment_s: int, now_s: float) -> None:
+    """`timestamp` is the moment as it was sent. Raises: RequestTimeTooSkewed."""
+    if abs(now_s - moment_s) > SKEW_MAX_S:
+        raise RequestTimeTooSkewed(
+            RequestTime=timestamp,
+            ServerTime=iso_date(int(now_s * 1000)),
+            MaxAllowedSkewMilliseconds=str(SKEW_MAX_S * 1000),
+        )
 
 
 def _malformed(why: str) -> S3Error:
@@ -337,13 +348,13 @@ def _expires(text: str) -> int:
 def _check_validity(timestamp: str, moment_s: int, expires_s: int, now_s: float) -> None:
     """From 15 minutes before its date, for clocks that differ, to date + expires and not a second longer."""
     if moment_s - now_s > SKEW_MAX_S:
-        raise _untimely("Request is not yet valid", now_s, {"X-Amz-Date": timestamp})
+        raise untimely("Request is not yet valid", now_s, {"X-Amz-Date": timestamp})
     if now_s > moment_s + expires_s:
         expired = {"X-Amz-Expires": str(expires_s), "Expires": iso_date((moment_s + expires_s) * 1000)}
-        raise _untimely("Request has expired", now_s, expired)
+        raise untimely("Request has expired", now_s, expired)
 
 
-def _untimely(message: str, now_s: float, fields: Mapping[str, str]) -> S3Error:
+def untimely(message: str, now_s: float, fields: Mapping[str, str]) -> S3Error:
     error = AccessDenied(message)
     error.fields.update(fields, ServerTime=iso_date(int(now_s * 1000)))
     return error

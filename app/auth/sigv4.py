@@ -125,7 +125,7 @@ class Authenticator:
                 )
         mode = read_mode(claim.payload_hash)
         _check_signed(headers, claim.signed)
-        _check_token(headers, query)
+        check_token(headers, query)
         credential, key = self._verify(method, canonical_path(raw_path), headers, claim)
         seed = None
         if mode.has_signatures:
@@ -156,7 +156,7 @@ class Authenticator:
         if mode.has_signatures:
             return None
         _check_signed(headers, claim.signed)
-        _check_token(headers, ())
+        check_token(headers, ())
         _, text = _signed_texts(method, canonical_path(raw_path), headers, claim)
         return Proof(claim, text, mode, since_s, until_s, authorization is None)
 
@@ -234,7 +234,7 @@ def _check_signed(headers: Mapping[str, str], signed: Sequence[str]) -> None:
         )
 
 
-def _check_token(headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> None:
+def check_token(headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> None:
     """No session tokens are issued here, so none can be valid."""
     if "x-amz-security-token" in headers or (
         query and any(name.lower() == "x-amz-security-token" for name, _ in query)

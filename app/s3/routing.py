@@ -133,6 +133,11 @@ def _multipart(method: str, query: Query) -> str:
     return "uploadId" if has_upload else ""
 
 
+# A query that has them all is one of Signature Version 2, and refused by that name where that is not taken.
+_SIGNATURE_V2 = frozenset({"AWSAccessKeyId", "Expires", "Signature"})
+_OF_SIGNATURE_V2 = _SIGNATURE_V2 | {"content-type", "content-md5"}  # signers move these into the query
+
+
 def _refuse_unknown_parameters(rule: Rule, query: Query) -> None:
     for name in query:
         # The base operation has no sub-resource: a parameter without a name is not its.
@@ -140,7 +145,7 @@ def _refuse_unknown_parameters(rule: Rule, query: Query) -> None:
             continue
         if rule.subresource == "uploadId" and name in ("uploadId", "partNumber"):
             continue
-        if name[:2].lower() == "x-":
+        if name[:2].lower() == "x-" or (name in _OF_SIGNATURE_V2 and set(query) >= _SIGNATURE_V2):
             continue
         raise InvalidArgument(
             "This operation does not take this query parameter.",

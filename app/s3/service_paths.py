@@ -32,7 +32,8 @@ def asks_service(environ: dict[str, Any], domains: Sequence[str]) -> bool:
     return is_service(
         environ["REQUEST_METHOD"],
         environ["bleepstore.target"].partition("?")[0],
-        is_signed="HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ.get("QUERY_STRING", ""),
+        is_signed="HTTP_AUTHORIZATION" in environ
+        or any(name in environ.get("QUERY_STRING", "") for name in ("X-Amz-Signature", "AWSAccessKeyId")),
         host=environ.get("HTTP_HOST", ""),
         domains=domains,
     )
