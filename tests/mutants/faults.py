@@ -168,7 +168,7 @@ def objects_are_written_by_their_key() -> None:
     put = objects.put_object
 
     def put_object(store: Any, new: Any, *rest: Any) -> objects.Stored:
-        path = Path(f"{store.storage._root}/by-key/{new.key}")
+        path = Path(f"{store.storage._below._root}/by-key/{new.key}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"a copy")
