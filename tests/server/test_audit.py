@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +92,19 @@ def test_the_log_says_who_is_behind_a_proxy_and_believes_no_other(audited: Runni
     assert "remote_address=203.0.113.9" in audited.log()
 
 
-def test_a_file_that_cannot_be_written_stops_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    import logging
-
-    logging.getLogger("bleepstore").propagate = True
+def test_a_file_that_cannot_be_written_stops_no_request(tmp_path: Path) -> None:
     now_s = 100.0
     audit = AuditFile(str(tmp_path / "missing" / "audit.log"), monotonic=lambda: now_s)
-    for _ in range(3):
-        audit.write(b"line\n")
+    # A handler of the test's own: what earlier tests have made of the loggers above is no matter here.
+    kept, logger = BufferingHandler(100), logging.getLogger("bleepstore.observe")
+    logger.addHandler(kept)
+    try:
+        for _ in range(3):
+            audit.write(b"line\n")
+    finally:
+        logger.removeHandler(kept)
     assert audit.lost == 3
-    assert [record.getMessage() for record in caplog.records].count("audit.failed") == 1
+    assert [record.getMessage() for record in kept.buffer].count("audit.failed") == 1
     (tmp_path / "missing").mkdir()
     now_s += 2
     audit.write(b"line\n")
