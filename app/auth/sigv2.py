@@ -26,6 +26,7 @@ from app.domain.errors import (
     InvalidRequest,
     SignatureDoesNotMatch,
 )
+from app.domain.names import bucket_of_host
 from app.domain.types import Principal
 
 SCHEME = "AWS "
@@ -92,7 +93,8 @@ class EitherVersion(Authenticator):
             access_key, expires, signature = (_single(query, name) for name in PARAMETERS)
             date = self._expiry(expires)
             headers = _with_query(headers, query)
-        resource = self._bucket(headers) + raw_path
+        bucket = bucket_of_host(headers.get("host", ""), self._domains)
+        resource = raw_path if bucket is None else f"/{bucket}{raw_path}"
         texts = [_string_to_sign(method, date, headers, each) for each in _resources(resource, query)]
         return Authenticated(self._verified(access_key, signature, texts), mode, None, authorization is None)
 
@@ -133,14 +135,6 @@ class EitherVersion(Authenticator):
         if now_s > int(expires):
             raise untimely("Request has expired", now_s, {"Expires": iso_date(int(expires) * 1_000)})
         return expires
-
-    def _bucket(self, headers: Mapping[str, str]) -> str:
-        """What stands before the path where the bucket is in the host's name."""
-        host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-        for domain in self._domains:
-            if host.lower().endswith(f".{domain}"):
-                return f"/{host[: -len(domain) - 1].lower()}"
-        return ""
 
 
 def _of_header(authorization: str) -> tuple[str, str]:

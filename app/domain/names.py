@@ -10,6 +10,7 @@ import hashlib
 import os
 import random
 import re
+from collections.abc import Sequence
 
 from app.domain.errors import InvalidArgument, InvalidBucketName, InvalidURI, KeyTooLongError
 from app.domain.types import NULL_VERSION
@@ -39,6 +40,17 @@ def check_bucket_name(name: str) -> None:
         or name.endswith(_RESERVED_SUFFIXES)
     ):
         raise InvalidBucketName(BucketName=name)
+
+
+def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
+    """The bucket that a Host header names in virtual-host style; `domains` are lower case without a leading dot."""
+    if not domains:
+        return None
+    name = host.rsplit(":", 1)[0].lower() if not host.endswith("]") else host.lower()
+    for domain in domains:
+        if name.endswith("." + domain):
+            return name[: -len(domain) - 1]
+    return None
 
 
 def check_key(key: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.domain.names import bucket_of_host
+
 # An unsigned GET or HEAD of exactly one of these is the service; signed, or any other method, it is a bucket.
 SERVICE_PATHS = frozenset(
     {
@@ -23,8 +25,7 @@ def is_service(method: str, path: str, *, is_signed: bool, host: str, domains: S
         return True
     if path not in SERVICE_PATHS or method not in ("GET", "HEAD") or is_signed:
         return False
-    name = host.rsplit(":", 1)[0].lower()
-    return not any(name.endswith("." + domain) for domain in domains)
+    return bucket_of_host(host, domains) is None
 
 
 def asks_service(environ: dict[str, Any], domains: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from app.domain.errors import InvalidURI
+from app.domain.names import bucket_of_host
 from app.s3.request import Query, Target
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -23,7 +24,7 @@ def parse_target(raw: str, host: str, domains: Sequence[str]) -> tuple[Target, Q
     Raises: InvalidURI when the path or a parameter is not percent-encoded UTF-8, or a key has no bucket before it.
     """
     raw_path, _, raw_query = _origin_form(raw).partition("?")
-    bucket = _virtual_host_bucket(host, domains)
+    bucket = bucket_of_host(host, domains)
     if bucket is not None:
         key = _decode(raw_path[1:])
         return Target(raw_path, raw_query, bucket, key or None), parse_query(raw_query)
@@ -90,16 +91,6 @@ def _origin_form(raw: str) -> str:
         raise InvalidURI  # RFC 9110 section 4.2.1: there is always a host
     path = rest[cut:]
     return path if path.startswith("/") else "/" + path
-
-
-def _virtual_host_bucket(host: str, domains: Sequence[str]) -> str | None:
-    if not domains:
-        return None
-    name = host.rsplit(":", 1)[0].lower() if not host.endswith("]") else host.lower()
-    for domain in domains:
-        if name.endswith("." + domain):
-            return name[: -len(domain) - 1]
-    return None
 
 
 def _decode(raw: str) -> str:
