@@ -205,6 +205,11 @@ class AutoOr:
             raise ValueError(str(error).replace("expected", "expected auto, or", 1)) from None
 
 
+def chosen(value: int | Auto, automatic: T) -> int | T:
+    """What a setting of the kind AutoOr says, or `automatic` where that is left to us."""
+    return automatic if value == "auto" else value
+
+
 @dataclass(frozen=True, slots=True)
 class TextList:
     """A YAML list, or texts separated by commas. Blanks around each and empty ones are dropped."""

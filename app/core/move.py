@@ -25,6 +25,7 @@ from app.core.orphans import remember_names
 from app.core.placement import DOCUMENT, document
 from app.core.store import Store
 from app.domain.errors import ServiceUnavailable, SlowDown
+from app.domain.multipart import PART_NUMBER_MAX
 from app.domain.names import new_op_id
 from app.domain.types import BlobRef, Part, PartRun, UploadQuery, Version, VersionQuery
 from app.metadata.base import BlobCondemned, OutcomeUnknown
@@ -143,7 +144,7 @@ class Mover:
             query = UploadQuery(self._bucket, after=after, after_upload_id=after_id, limit=PAGE_ROWS)
             page = self._store.metadata.list_uploads(query)
             for upload in page.entries:
-                yield from self._rows_of_parts(upload.upload_id, [PartRun(1, 10_000, 0)])
+                yield from self._rows_of_parts(upload.upload_id, [PartRun(1, PART_NUMBER_MAX, 0)])
             if not page.is_truncated:
                 return
             after, after_id = page.last, page.last_id

@@ -26,8 +26,8 @@ def adder(counter: Counter) -> Add:
 def _adder_of(value: Any) -> Add:
     """Adds to a value straight in its file: a quarter of what `inc` takes with its lock and its look at the process id.
 
-    One thread at a time adds to a value: the hub, or whoever holds the lock. The series are made after the fork. Where the library's values look different
-    from what is known here, `inc` it is.
+    One thread at a time adds to a value: the hub, or whoever holds the lock. The series are made after the fork. Where
+    the library's values look different from what is known here, `inc` it is.
     """
     mapped: Any = getattr(value, "_file", None)
     position = getattr(mapped, "_positions", {}).get(getattr(value, "_key", None))

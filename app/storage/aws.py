@@ -20,7 +20,7 @@ import botocore.session
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError
 
-from app.settings import ConfigError
+from app.settings import ConfigError, chosen
 from app.storage import aws_errors
 from app.storage.aws_model import lean_loader
 from app.storage.aws_parts import PartedUpload, abandoned, abort
@@ -71,7 +71,7 @@ class AwsStorage(RemoteStorage):
         slowest_s = SLOWEST_PART_FACTOR * CAPACITY_BYTES / rate if rate else ABANDONED_AFTER_S
         return cls(
             config.storage.aws,
-            garbage_grace_s=GARBAGE_GRACE_S if grace == "auto" else grace,
+            garbage_grace_s=chosen(grace, GARBAGE_GRACE_S),
             abandoned_after_s=max(config.storage.orphan_grace_s, slowest_s),
         )
 

@@ -12,7 +12,7 @@ import urllib3.exceptions
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from app.storage.remote_calls import Kind, Trouble, describe
+from app.storage.remote_calls import Kind, Trouble, describe, kind_of_status
 
 _CODES = {
     Kind.THROTTLED: {
@@ -28,7 +28,7 @@ _CODES = {
     Kind.WRONG: {"BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidPart"},
 }  # fmt: skip
 _KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
-_STATUSES = {404: Kind.MISSING, 408: Kind.AWAY, 416: Kind.SHORT, 429: Kind.THROTTLED, 501: Kind.REFUSED, 507: Kind.FULL}
+_STATUSES = {404: Kind.MISSING, 501: Kind.REFUSED}
 
 _BUCKET = "check storage.aws.bucket"
 _KEYS = "check storage.aws.access_key_id and secret_access_key, or what boto3's credential chain finds"
@@ -86,5 +86,5 @@ def _of_answer(error: exceptions.ClientError) -> Trouble:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = _KINDS.get(code)
     if kind is None and code not in _ADVICE:
-        kind = _STATUSES.get(status, Kind.AWAY if status >= 500 or status < 300 else Kind.REFUSED)
+        kind = _STATUSES.get(status) or kind_of_status(status) or (Kind.AWAY if status < 300 else Kind.REFUSED)
     return Trouble(kind or Kind.REFUSED, code or str(status), _ADVICE.get(code, ""))

@@ -28,7 +28,7 @@ from azure.core.rest import HttpRequest
 from azure.storage.blob import ContainerClient
 
 from app.domain.digests import checksum_of
-from app.settings import ConfigError
+from app.settings import ConfigError, chosen
 from app.storage import azure_errors
 from app.storage.http_pool import Pieces, ResponseDownload, prepare
 from app.storage.remote import GARBAGE_GRACE_S, RemoteStorage
@@ -59,7 +59,7 @@ class AzureStorage(RemoteStorage):
         return cls(
             lambda: AzureUpstream(settings),
             prefix=settings.prefix,
-            garbage_grace_s=GARBAGE_GRACE_S if grace == "auto" else grace,
+            garbage_grace_s=chosen(grace, GARBAGE_GRACE_S),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
 from app.storage.http_pool import transport_trouble
-from app.storage.remote_calls import Kind, Trouble, describe
+from app.storage.remote_calls import Kind, Trouble, describe, kind_of_status
 
 NO_BLOB = "BlobNotFound"
 # What a blob, or a list of blocks, is answered where the request had its effect before.
@@ -16,10 +16,6 @@ THERE_ALREADY = frozenset({"BlobAlreadyExists", "ConditionNotMet", "InvalidBlock
 
 _BUSY = frozenset({"ServerBusy", "TooManyRequests"})
 _WRONG = frozenset({"Md5Mismatch", "Crc64Mismatch"})
-_RANGE = 416
-_TIMED_OUT = 408
-_TOO_MANY = 429
-_NO_ROOM = 507
 _LOOK = "look at the account, the container and what the credentials may do there"
 _WORD = re.compile(r"\w{1,64}", re.ASCII)
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>", re.ASCII)
@@ -53,19 +49,12 @@ def _of_answer(error: HttpResponseError) -> Trouble:
     code = f"{status} {word}".rstrip()
     if error.response is None:
         return _without_answer(error)
-    if word in _BUSY or status == _TOO_MANY:
-        return Trouble(Kind.THROTTLED, code)
-    if status == _NO_ROOM:
-        return Trouble(Kind.FULL, code)
-    if status >= 500 or status == _TIMED_OUT:
-        return Trouble(Kind.AWAY, code)
-    if word == NO_BLOB:
-        return Trouble(Kind.MISSING, code)
-    if status == _RANGE:
-        return Trouble(Kind.SHORT, code)
-    if word in _WRONG:
-        return Trouble(Kind.WRONG, code)
-    return Trouble(Kind.REFUSED, code, _LOOK)
+    kind = Kind.THROTTLED if word in _BUSY else kind_of_status(status)
+    if kind is None and word == NO_BLOB:
+        kind = Kind.MISSING
+    if kind is None and word in _WRONG:
+        kind = Kind.WRONG
+    return Trouble(Kind.REFUSED, code, _LOOK) if kind is None else Trouble(kind, code)
 
 
 def _without_answer(error: HttpResponseError) -> Trouble:

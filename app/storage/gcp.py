@@ -24,7 +24,7 @@ import requests
 from google.api_core.exceptions import PreconditionFailed, from_http_response
 
 from app.domain.digests import checksum_of
-from app.settings import ConfigError
+from app.settings import ConfigError, chosen
 from app.storage import gcp_errors
 from app.storage.gcp_session import GcpSession
 from app.storage.gcp_upload import ResumableUpload, Stored
@@ -59,7 +59,7 @@ class GcpStorage(RemoteStorage):
         return cls(
             lambda: GcpUpstream(settings),
             prefix=settings.prefix,
-            garbage_grace_s=GARBAGE_GRACE_S if grace == "auto" else grace,
+            garbage_grace_s=chosen(grace, GARBAGE_GRACE_S),
         )
 
 

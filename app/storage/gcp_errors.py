@@ -9,13 +9,10 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from app.storage.http_pool import transport_trouble
-from app.storage.remote_calls import Kind, Trouble, describe
+from app.storage.remote_calls import Kind, Trouble, describe, kind_of_status
 
 MISSING = 404
 BUSY = 429
-_RANGE = 416
-_TIMED_OUT = 408
-_NO_ROOM = 507
 _BUSY_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded"})
 _FULL_REASONS = frozenset({"quotaExceeded", "storageQuotaExceeded"})
 _CHECKSUM = re.compile(r"crc32c|md5|hash", re.IGNORECASE)
@@ -38,14 +35,11 @@ def _of_answer(error: GoogleAPICallError) -> Trouble:
     code = f"{status} {reason}".rstrip()
     if status == BUSY or reason in _BUSY_REASONS:
         return Trouble(Kind.THROTTLED, code)
-    if status == _NO_ROOM or reason in _FULL_REASONS:
+    if reason in _FULL_REASONS:
         return Trouble(Kind.FULL, code)
-    if status >= 500 or status == _TIMED_OUT:
-        return Trouble(Kind.AWAY, code)
-    if status == MISSING:
-        return Trouble(Kind.MISSING, code)
-    if status == _RANGE:
-        return Trouble(Kind.SHORT, code)
+    kind = Kind.MISSING if status == MISSING else kind_of_status(status)
+    if kind is not None:
+        return Trouble(kind, code)
     if status == 400 and _CHECKSUM.search(_told(error.response)):
         return Trouble(Kind.WRONG, f"{code} checksum")
     return Trouble(Kind.REFUSED, code, "look at the bucket and at what the credentials may do with its objects")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from app.domain.errors import InternalError, ServiceUnavailable, SlowDown
 from app.domain.types import BlobRef, Body, FileSpan, Health
+from app.settings import chosen
 from app.storage import local_files
 from app.storage.base import BlobInfo, BlobMissing, ObjectStorage
 from app.storage.buffers import Buffers
@@ -77,8 +78,8 @@ class LocalStorage(ObjectStorage):
         storage = config.storage
         return cls(
             storage.local.root_dir,
-            reserve_bytes=None if storage.reserve_bytes == "auto" else storage.reserve_bytes,
-            garbage_grace_s=GARBAGE_GRACE_S if storage.garbage_grace_s == "auto" else storage.garbage_grace_s,
+            reserve_bytes=chosen(storage.reserve_bytes, None),
+            garbage_grace_s=chosen(storage.garbage_grace_s, GARBAGE_GRACE_S),
             writes_directly=storage.local.direct_writes,
         )
 

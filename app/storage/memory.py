@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from app.domain.errors import InternalError, SlowDown
 from app.domain.types import BlobRef, Body, Health
+from app.settings import chosen
 from app.storage import memory_snapshot
 from app.storage.base import BlobInfo, BlobMissing, BlobWriter, ObjectStorage
 from app.storage.memory_snapshot import Chunks, Clockwork
@@ -57,7 +58,7 @@ class MemoryStorage(ObjectStorage):
         grace, memory = config.storage.garbage_grace_s, config.storage.memory
         return cls(
             size_max_bytes=memory.max_size_bytes,
-            garbage_grace_s=GARBAGE_GRACE_S if grace == "auto" else grace,
+            garbage_grace_s=chosen(grace, GARBAGE_GRACE_S),
             snapshot_path=memory.snapshot_path if memory.persistence else None,
             snapshot_interval_s=memory.snapshot_interval_s,
         )

@@ -65,6 +65,14 @@ class Trouble:
         return f"{self.code}: {self.advice}" if self.advice else self.code
 
 
+def kind_of_status(status: int) -> Kind | None:
+    """What an HTTP status means where the service has no word of its own; None where that depends on the service."""
+    return _KINDS_OF_STATUS.get(status) or (Kind.AWAY if status >= 500 else None)
+
+
+_KINDS_OF_STATUS = {408: Kind.AWAY, 416: Kind.SHORT, 429: Kind.THROTTLED, 507: Kind.FULL}
+
+
 class UpstreamError(Exception):
     """For an adapter that sees itself that something is wrong: a checksum that differs, a body that ends early."""
 

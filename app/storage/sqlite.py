@@ -16,6 +16,7 @@ import apsw
 
 from app.domain.errors import InternalError
 from app.domain.types import BlobRef, Body, Health
+from app.settings import chosen
 from app.storage import local_files
 from app.storage.base import BlobInfo, BlobMissing, ObjectStorage
 from app.storage.local import new_reference
@@ -64,8 +65,8 @@ class SqliteStorage(ObjectStorage):
         storage = config.storage
         return cls(
             storage.sqlite.path,
-            reserve_bytes=None if storage.reserve_bytes == "auto" else storage.reserve_bytes,
-            garbage_grace_s=GARBAGE_GRACE_S if storage.garbage_grace_s == "auto" else storage.garbage_grace_s,
+            reserve_bytes=chosen(storage.reserve_bytes, None),
+            garbage_grace_s=chosen(storage.garbage_grace_s, GARBAGE_GRACE_S),
         )
 
     def open(self) -> None:
