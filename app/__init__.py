@@ -39,15 +39,15 @@ def build_store(config: Config, counters: Metrics | NoMetrics | None = None) -> 
     from app import registry, runtime
     from app.core.placement import Placement, Rule
     from app.core.store import KnownUsers, Limits, Store
+    from app.settings import chosen
 
     metadata = registry.metadata_store(config.metadata.engine, config)
     storage = registry.object_storages(config, getattr(counters, "backend", None))
     rules = [Rule(each.name, each.buckets, each.location, each.is_default) for each in config.storage.backends]
-    grace_s = config.storage.garbage_grace_s
     limits = Limits(
         max_object_size_bytes=config.server.max_object_size_bytes,
         inline_max_bytes=min(config.storage.inline_max_bytes, metadata.inline_max_bytes),
-        garbage_grace_s=storage.garbage_grace_s if grace_s == "auto" else grace_s,
+        garbage_grace_s=chosen(config.storage.garbage_grace_s, storage.garbage_grace_s),
         orphan_grace_s=config.storage.orphan_grace_s,
         upload_expiry_s=config.storage.upload_expiry_days * 86_400,
     )
@@ -148,25 +148,28 @@ def _health_checks(store: Store) -> HealthChecks:
 
 
 def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domains: tuple[str, ...]) -> Pipeline:
-    from app.auth.sigv2 import EitherVersion
     from app.auth.sigv4 import Authenticator
     from app.auth.unchecked import Unchecked
     from app.observe import logging
     from app.s3.pipeline import Pipeline, Settings
-    from app.s3.proxies import TrustedProxies
     from app.s3.routing import Router
-    from app.s3.subresources import BUCKET_SUBRESOURCES
     from app.s3.views import BLUEPRINTS
 
-    proxies = TrustedProxies(config.server.trusted_proxies) if config.server.trusted_proxies else None
+    server, proxies = config.server, None
+    if server.trusted_proxies:
+        from app.s3.proxies import TrustedProxies
+
+        proxies = TrustedProxies(server.trusted_proxies)
     record = _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format))
     if config.observability.audit_file:
         record = _audited(record, config.observability.audit_file)
-    server = config.server
     known = (credentials(config).get, server.region, server.signing_hosts, time.time)
-    authenticator = (
-        EitherVersion(*known, domains, BUCKET_SUBRESOURCES) if config.auth.allow_v2 else Authenticator(*known)
-    )
+    authenticator = Authenticator(*known)
+    if config.auth.allow_v2:
+        from app.auth.sigv2 import EitherVersion
+        from app.s3.subresources import BUCKET_SUBRESOURCES
+
+        authenticator = EitherVersion(*known, domains, BUCKET_SUBRESOURCES)
     return Pipeline(
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
         authenticator if config.auth.enabled else Unchecked(root(config)),

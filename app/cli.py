@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from app import config_minio
 from app.config import ConfigError, all_settings, load_with_places
 from app.settings import Setting
 
@@ -204,8 +205,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_server(parser: _Parser) -> None:
-    from app import config_minio
-
     parser.usage = "bleepstore server DIR [--address [HOST]:PORT] [OPTION …]"
     parser.add_argument("directories", nargs="+", metavar="DIR", help="where data lie, as --data-dir")
     parser.add_argument("--address", metavar="[HOST]:PORT", help="where to listen; default :9000, on all addresses")
@@ -244,8 +243,6 @@ def _overrides(options: argparse.Namespace) -> dict[str, str]:
     names = [*all_settings(), "data_dir"]
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     if "directories" in options:
-        from app import config_minio
-
         given = config_minio.overrides(options.directories, options.address, options.certs_dir) | given
     # A command that uses no credentials must not complain of those that the server got by a flag of its own.
     return given | ({"auth.enabled": "false"} if getattr(options, "is_anonymous", False) else {})

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.auth import access
 from app.auth.sigv4 import Authenticated, Proof
@@ -35,11 +35,13 @@ from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
 from app.s3.outcome import Outcome, Recorder, Repeat
 from app.s3.permission import authorise
-from app.s3.proxies import TrustedProxies
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import Needs, Router, Rule
 from app.s3.sending import describe
 from app.s3.target import parse_target
+
+if TYPE_CHECKING:
+    from app.s3.proxies import TrustedProxies
 
 _WRITE_CONDITIONS = ("If-None-Match", "If-Match", "x-amz-if-match-size", "x-amz-if-match-last-modified-time")
 
