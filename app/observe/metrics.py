@@ -22,7 +22,7 @@ import tempfile
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.observe.adders import Add, adder, observers
 from app.observe.backend_metrics import BackendMetrics, BackendSeries
@@ -30,6 +30,7 @@ from app.version import __version__
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
 
     from app.config import Config
 
@@ -63,6 +64,7 @@ class Metrics:
 
         self._series: _Series | None = None
         self._making = threading.Lock()
+        self._collectors: list[Collector] = []
 
     def record_request(self, operation: str, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
         """`operation` is S3's name of it, of a bounded set; `seconds` from the request's head to the last byte sent."""
@@ -80,22 +82,54 @@ class Metrics:
         """Who counts a storage back end's requests; may be asked for before the fork."""
         return BackendMetrics(lambda: self.made().backends, name)
 
-    def render(self, accept: str | None = None) -> tuple[bytes, str]:
-        """What every worker counted, and its content type: Prometheus' text, or OpenMetrics where `accept` asks for it.
+    def register(self, collector: Collector) -> None:
+        """Have a collector of prometheus_client's asked at each scrape, in the worker that answers it and in a thread.
 
-        prometheus_flask_exporter collects and negotiates. Its hooks into Flask's requests stay unused: they would miss
-        what is answered without Flask, and label by path.
+        Before the fork or behind it. It adds what is read and not counted, so it must say the same in every worker.
         """
-        from prometheus_flask_exporter import PrometheusMetrics
+        self._collectors.append(collector)
 
-        registry = (self._series or self.made()).registry
-        exporter = PrometheusMetrics(app=None, path=None, registry=registry, export_defaults=False)
-        text, content_type = exporter.generate_metrics(accept)
-        return text.encode(), content_type
+    def render(self, accept: str | None = None) -> tuple[bytes, str]:
+        """What every worker counted, and its content type: Prometheus' text, or OpenMetrics where `accept` asks for it."""
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.exposition import choose_encoder
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        counted = (self._series or self.made()).registry
+        if DIRECTORY_VARIABLE in os.environ:
+            counted = CollectorRegistry()
+            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        for collector in (counted, *self._collectors):
+            registry.register(collector)
+        encode, content_type = choose_encoder(accept or "")
+        return encode(registry), content_type
 
 
 def for_config(config: Config) -> Metrics | NoMetrics:
     return Metrics() if config.observability.metrics else NoMetrics()
+
+
+class LiveWorker(NamedTuple):
+    """`slot` is the value of the label `worker`: the least number that was free when the worker began."""
+
+    slot: int
+    pid: int
+
+
+def live_workers() -> list[LiveWorker]:
+    """The workers that live now and have counted something, by slot. For collectors, in any worker."""
+    directory = os.environ.get(DIRECTORY_VARIABLE, "")
+    workers = []
+    for slot in range(SLOTS_MAX) if directory else ():
+        try:
+            with open(_slot_path(directory, slot), "rb") as file:
+                owner = file.read(20)
+        except FileNotFoundError:
+            break
+        if owner.isdigit() and os.path.exists(f"/proc/{int(owner)}"):
+            workers.append(LiveWorker(slot, int(owner)))
+    return workers
 
 
 # -- In the master -----------------------------------------------------------------------------------------------
@@ -123,6 +157,7 @@ def child_exit(pid: int) -> None:
         except FileNotFoundError:
             return
         if owner == b"%d" % pid:
+            os.truncate(_slot_path(directory, slot), 0)
             from prometheus_client.multiprocess import mark_process_dead
 
             mark_process_dead(slot, directory)  # type: ignore[no-untyped-call]
