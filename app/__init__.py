@@ -103,6 +103,7 @@ def create_app(config: Config) -> Front:
     """The whole server as a WSGI application. It imports and connects; nothing is opened before `Lifecycle.open`."""
     from app.observe import metrics
     from app.s3.front import Front
+    from app.s3.service_paths import METRICS_PATHS
     from app.s3.short_way import ShortWay
 
     counters = metrics.for_config(config)
@@ -116,14 +117,16 @@ def create_app(config: Config) -> Front:
 
     def make_flask() -> S3Flask:
         from app.observe.endpoints import service_blueprint
+        from app.observe.guard import guard
         from app.s3.adapter import S3Flask
         from app.s3.views import BLUEPRINTS
 
         application = S3Flask(pipeline, domains, BLUEPRINTS)
-        application.register_blueprint(service_blueprint(probes, counters))
+        may_read = guard(config.observability.metrics_token)
+        application.register_blueprint(service_blueprint(probes, counters, may_read))
         return application
 
-    return Front(make_flask, lifecycle, probes, domains)
+    return Front(make_flask, lifecycle, probes, domains, METRICS_PATHS if config.observability.metrics_bind else ())
 
 
 def ensure_default_buckets(config: Config, store: Store) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from app.config_backends import Backend, Backends
 from app.config_buckets import DefaultBucket, DefaultBuckets
-from app.config_checks import User, Users, check, domains, hostname, network, printable, signing_host
+from app.config_checks import User, Users, bind, check, domains, hostname, network, printable, signing_host, token
 from app.config_sources import gather, resolve
 from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
 from app.settings import (
@@ -166,6 +166,16 @@ class Storage:
 @dataclass(frozen=True, slots=True)
 class Observability:
     metrics: bool = setting(True, Flag(), "count requests and answer /metrics")
+    metrics_bind: str = setting(
+        "", Text(bind), "HOST:PORT or :PORT where the metrics are answered, and the health; empty: on the port of S3"
+    )
+    metrics_token: str = setting(
+        "",
+        Text(token, is_secret=True),
+        "who asks for metrics must send it: Authorization: Bearer …",
+        is_secret=True,
+    )
+    metrics_token_file: str = setting("", Text(), "file that holds it instead")
     health_check: bool = setting(True, Flag(), "answer /health, /healthz and /readyz")
     audit_file: str = setting("", Text(), "file that gets a JSON line for every request; empty: none")
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from app import config_backends
 from app.domain.names import canonical_id
-from app.settings import ConfigError, Given, read_secret, unknown
+from app.settings import ConfigError, Given, host_and_port, read_secret, unknown
 
 if TYPE_CHECKING:
     from app.config import Config
 
 USERS_MAX = 10_000
 CREDENTIAL_CHARS_MAX = 128
+TOKEN_CHARS_MAX = 4_000
 ROOT_NAME = "root"
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -73,6 +74,14 @@ def signing_host(text: str) -> str | None:
     return hostname(text.removeprefix("[").removesuffix("]"))
 
 
+def bind(text: str) -> str | None:
+    """A complaint about what is neither empty nor an address to listen on, HOST:PORT or :PORT."""
+    try:
+        return hostname(host_and_port(text)[0]) if text else None
+    except ValueError as error:
+        return str(error)
+
+
 def network(text: str) -> str | None:
     """A complaint about what is neither an IP address nor a network of them."""
     try:
@@ -89,6 +98,13 @@ def printable(text: str) -> str | None:
     return f"expected at most {CREDENTIAL_CHARS_MAX} ASCII characters without blanks"
 
 
+def token(text: str) -> str | None:
+    """A complaint about what cannot stand in a header behind "Bearer". Those that MinIO makes are some 200 characters long."""
+    if text.isascii() and " " not in text and len(text) <= TOKEN_CHARS_MAX:
+        return None
+    return f"expected at most {TOKEN_CHARS_MAX} ASCII characters without blanks"
+
+
 def check(config: Config, given: Mapping[str, Given], default_secret: str) -> None:
     """Raises: ConfigError."""
     for path, value in (("server.host", config.server.host), ("metadata.sqlite.path", config.metadata.sqlite.path)):
@@ -98,6 +114,7 @@ def check(config: Config, given: Mapping[str, Given], default_secret: str) -> No
         raise ConfigError(f"{_place(given, 'storage.local.root_dir')}: must not be empty")
     config_backends.check(config, _place(given, "storage.backends"))
     _check_tls(config, given)
+    _check_listeners(config, given)
     _check_users(config, given)
     _check_default_credentials(config, default_secret)
 
@@ -178,6 +195,17 @@ def _check_tls(config: Config, given: Mapping[str, Given]) -> None:
         path = getattr(tls, field.name)
         if path:
             _check_readable(_place(given, f"server.tls.{field.name}"), path)
+
+
+def _check_listeners(config: Config, given: Mapping[str, Given]) -> None:
+    """Two cannot have one port, unless each has an address of its own."""
+    bind, server = config.observability.metrics_bind, config.server
+    if not bind:
+        return
+    host, port = host_and_port(bind)
+    wildcards = {"", "0.0.0.0", "::"}  # noqa: S104
+    if port == server.port and (host == server.host or wildcards & {host, server.host}):
+        raise ConfigError(f"{_place(given, 'observability.metrics_bind')}: port {port} is S3's (server.port)")
 
 
 def _check_readable(place: str, path: str) -> None:

@@ -21,6 +21,9 @@ _IN_DATA_DIR = {
     "storage.memory.snapshot_path": "memory.snapshot",
 }
 
+# Settings that name a file for the setting without "_file".
+SECRET_FILES = frozenset({"auth.access_key_file", "auth.secret_key_file", "observability.metrics_token_file"})
+
 # Variables with our prefix that are no settings.
 OTHER_VARIABLES = frozenset({"BLEEPSTORE_CONFIG", "BLEEPSTORE_DATA_DIR", "BLEEPSTORE_REQUIRE_COMPONENTS"})
 TEST_VARIABLES = "BLEEPSTORE_TEST_"
@@ -56,7 +59,7 @@ def gather(
 def resolve(settings: Mapping[str, Setting], given: dict[str, Given]) -> dict[str, object]:
     """Typed values by setting; a secret that a file holds takes the place of its own setting. Raises: ConfigError."""
     values = {name: _parse(settings[name], entry) for name, entry in given.items()}
-    for name in [name for name in values if name.endswith("_key_file") and name.startswith("auth.")]:
+    for name in [name for name in values if name in SECRET_FILES]:
         target, entry = name.removesuffix("_file"), given[name]
         rival = given.get(target)
         if not values[name] or (rival and rival.rank > entry.rank):

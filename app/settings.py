@@ -205,6 +205,16 @@ class AutoOr:
             raise ValueError(str(error).replace("expected", "expected auto, or", 1)) from None
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """Of "host:port", "[::1]:port" and ":port", whose host is empty. Raises: ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) <= 65_535:
+        raise ValueError(f"expected HOST:PORT or :PORT, not {text!r}")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError(f"expected brackets around an IPv6 address, [::1]:PORT, not {text!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 def chosen(value: int | Auto, automatic: T) -> int | T:
     """What a setting of the kind AutoOr says, or `automatic` where that is left to us."""
     return automatic if value == "auto" else value

@@ -7,12 +7,14 @@ modules that know no Flask.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import flask
 
 from app import runtime
-from app.observe.health import PROBES, SERVICE_HEADERS, HealthChecks
+from app.observe.guard import ANYBODY, CHALLENGE
+from app.observe.health import NOTHING_HERE, PROBES, SERVICE_HEADERS, HealthChecks
 from app.observe.metrics import Metrics, NoMetrics
 
 ASSETS = Path(__file__).parent / "assets"
@@ -36,8 +38,13 @@ _DOCS_POLICY = (
 )
 
 
-def service_blueprint(health: HealthChecks | None, metrics: Metrics | NoMetrics) -> flask.Blueprint:
-    """The service's routes. What is switched off (`health` None, `NoMetrics`) answers 404."""
+def service_blueprint(
+    health: HealthChecks | None, metrics: Metrics | NoMetrics, may_read: Callable[[str], bool] = ANYBODY
+) -> flask.Blueprint:
+    """The service's routes. What is switched off (`health` None, `NoMetrics`) answers 404.
+
+    `may_read` says by a request's Authorization header whether it is shown the metrics, see guard.py.
+    """
     blueprint = flask.Blueprint("observe", __name__)
     description = ApiDescription()
 
@@ -51,6 +58,8 @@ def service_blueprint(health: HealthChecks | None, metrics: Metrics | NoMetrics)
     def render_metrics() -> flask.Response:
         if isinstance(metrics, NoMetrics):
             return _off()
+        if not may_read(flask.request.headers.get("Authorization", "")):
+            return _refused()
         # Reading every worker's files is a long loop of Python: in a thread it shares the interpreter with requests.
         body, content_type = runtime.offload_scan(metrics.render, flask.request.headers.get("Accept"))
         return _answer(200, body, content_type)
@@ -100,8 +109,14 @@ def _json(status: int, document: bytes) -> flask.Response:
     return _answer(status, document, "application/json")
 
 
+def _refused() -> flask.Response:
+    answer = _json(401, b'{"status": "error", "detail": "observability.metrics_token is needed"}')
+    answer.headers.add(*CHALLENGE)
+    return answer
+
+
 def _off() -> flask.Response:
-    return _json(404, b'{"status": "error", "detail": "nothing is served here"}')
+    return _json(404, NOTHING_HERE)
 
 
 def _answer(status: int, body: bytes, content_type: str) -> flask.Response:

@@ -121,6 +121,7 @@ PROBES: Mapping[str, Callable[[HealthChecks], tuple[int, bytes]]] = {
     "/minio/health/cluster": HealthChecks.readiness,
     "/minio/health/cluster/read": HealthChecks.readiness,
 }
+NOTHING_HERE = b'{"status": "error", "detail": "nothing is served here"}'  # of a 404
 SERVICE_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
 

@@ -6,14 +6,14 @@ here, so a lone worker may do without; where several workers share the master's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from app import runtime
-from app.observe.health import PROBES, SERVICE_HEADERS, HealthChecks
-from app.s3.service_paths import asks_service
+from app.observe.health import NOTHING_HERE, PROBES, SERVICE_HEADERS, HealthChecks
+from app.s3.service_paths import LISTENER, asks_service, is_served_by_listener, path_of
 
 if TYPE_CHECKING:
     from app.s3.adapter import S3Flask
@@ -23,7 +23,10 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Front:
-    """`lifecycle` is for the worker, see `app.Lifecycle`. `health` is None where probes are switched off."""
+    """`lifecycle` is for the worker, see `app.Lifecycle`. `health` is None where probes are switched off.
+
+    `elsewhere` are those of the service's paths that another listener answers and S3's does not.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Front:
         lifecycle: object,
         health: HealthChecks | None,
         domains: Sequence[str],
+        elsewhere: Collection[str] = (),
     ) -> None:
         self.lifecycle = lifecycle
         self._make_flask = make_flask
@@ -38,6 +42,7 @@ class Front:
         self._loading = Lock()
         self._health = health
         self._domains = domains
+        self._elsewhere = elsewhere
 
     def load(self) -> S3Flask:
         """Flask with all its routes, made once; whoever comes meanwhile waits."""
@@ -52,12 +57,20 @@ class Front:
             return self._flask
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        probe = PROBES.get(environ["bleepstore.target"].partition("?")[0])
-        if probe is None or self._health is None or not asks_service(environ, self._domains):
+        path = path_of(environ)
+        probe = PROBES.get(path)
+        if not is_served_by_listener(environ) or (path in self._elsewhere and self._is_hidden(environ)):
+            status, body = 404, NOTHING_HERE
+        elif probe is None or self._health is None or not asks_service(environ, self._domains):
             return self.load()(environ, start_response)  # type: ignore[arg-type]  # the server's own start_response
-        status, body = probe(self._health)
+        else:
+            status, body = probe(self._health)
         start_response(
             f"{status} {HTTPStatus(status).phrase}",
             [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *SERVICE_HEADERS],
         )
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _is_hidden(self, environ: Environ) -> bool:
+        """Whether a request for a path that is answered elsewhere asks the service here, and not a bucket of that name."""
+        return not environ.get(LISTENER) and asks_service(environ, self._domains)

@@ -13,6 +13,7 @@ from app.server.congestion import is_paced, send_freely_within_machine
 from app.server.connection import READABLE, Connection
 from app.server.environ import base_environ
 from app.server.limits import WireLimits
+from app.server.listeners import S3
 from app.server.secure import SecureConnection
 from app.server.service import Service
 
@@ -30,10 +31,19 @@ _log = logging.getLogger("bleepstore.server")
 
 
 class Acceptor:
-    """One listener, watched by the loop. `sock` is a gevent socket. `is_ahead`: whether another worker should go first."""
+    """One listener, watched by the loop. `sock` is a gevent socket. `is_ahead`: whether another worker should go first.
+
+    `listener` is its name, see listeners.py.
+    """
 
     def __init__(
-        self, sock: Any, service: Service, is_ahead: Callable[[], bool] | None, *, is_multiprocess: bool
+        self,
+        sock: Any,
+        service: Service,
+        is_ahead: Callable[[], bool] | None,
+        *,
+        is_multiprocess: bool,
+        listener: str = S3,
     ) -> None:
         self._sock = sock
         self._service = service
@@ -43,7 +53,7 @@ class Acceptor:
         self._is_exhausted = False  # the last look found no descriptor or memory for a connection
         name, port = _server_name(sock)
         self._base_environ = base_environ(
-            name, port, is_secure=service.tls is not None, is_multiprocess=is_multiprocess
+            name, port, is_secure=service.tls is not None, is_multiprocess=is_multiprocess, listener=listener
         )
         self._watcher = service.loop.io(sock.fileno(), READABLE)
         self._pause = service.loop.timer(YIELD_PAUSE_S)

@@ -11,7 +11,9 @@ from app.server.body import NoBody, Wire, WireFile
 from app.server.head import RequestHead
 
 
-def base_environ(server_name: str, server_port: str, *, is_secure: bool, is_multiprocess: bool) -> dict[str, Any]:
+def base_environ(
+    server_name: str, server_port: str, *, is_secure: bool, is_multiprocess: bool, listener: str
+) -> dict[str, Any]:
     """What is the same for every request of a listener. Forwarding headers are never interpreted."""
     return {
         "wsgi.version": (1, 0),
@@ -25,6 +27,7 @@ def base_environ(server_name: str, server_port: str, *, is_secure: bool, is_mult
         "SERVER_NAME": server_name,
         "SERVER_PORT": server_port,
         "SERVER_SOFTWARE": "BleepStore",
+        "bleepstore.listener": listener,
     }
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.observe import logging, metrics
 from app.server.limits import WireLimits
+from app.server.listeners import listeners
 from app.server.recovery import recover_in_child
 from app.server.shares import Shares
 
@@ -77,6 +78,7 @@ class MasterHooks:
 
     def pre_fork(self, server: Any, worker: BleepWorker) -> None:
         worker.limits = self.limits
+        worker.listener_names = tuple(each.name for each in listeners(self.config))
         worker.data_dir = self.config.data_dir
         worker.server_id = server.reign.server_id
         worker.lifeline = server.reign.lifeline_read

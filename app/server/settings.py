@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import registry
 from app.server.limits import WireLimits, wire_limits
+from app.server.listeners import listeners
 from app.server.master import MasterHooks
 from app.server.processes import CGROUP_ROOT, heartbeat_dir, resolve_workers, usable_cpus
 
@@ -28,7 +29,7 @@ def gunicorn_settings(
     shared = engines_are_shared(config) if shared is None else shared
     hooks = MasterHooks(config, limits, shared)
     return {
-        "bind": [f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"],
+        "bind": [each.bind for each in listeners(config)],
         "backlog": BACKLOG,
         "workers": resolve_workers(server.workers, usable_cpus(), CGROUP_ROOT, shared=shared),
         "worker_class": "app.server.worker.BleepWorker",

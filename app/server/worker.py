@@ -11,7 +11,9 @@ import logging
 import os
 import sys
 import traceback
+from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
@@ -23,6 +25,7 @@ from gunicorn.workers.base import Worker
 from app import runtime
 from app.server.accept import Acceptor, fitting_limits
 from app.server.limits import WireLimits
+from app.server.listeners import S3, SERVICE_CONNECTIONS_MAX
 from app.server.locks import DataLock
 from app.server.service import Service
 from app.server.shares import Shares
@@ -41,6 +44,7 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     """Set by the master before the fork: `limits`, and with a data directory `data_dir` and `server_id`.
 
     `lifeline` is the reading end of a pipe that breaks when the master dies; `slot` is this worker's among the `shares`.
+    `listener_names` say what each of the sockets is for.
     """
 
     sockets: list[Any]
@@ -50,6 +54,7 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     lifeline: int | None = None
     shares: Shares | None = None
     slot = 0
+    listener_names: tuple[str, ...] = (S3,)
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -88,28 +93,45 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     # -- life ----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        tls = _tls_context(self.cfg.certfile, self.cfg.keyfile) if self.cfg.is_ssl else None
-        shares, slot = self.shares, self.slot
-        service = Service(
-            self.wsgi,
-            fitting_limits(self.limits),
-            tls,
-            getattr(getattr(self.wsgi, "lifecycle", None), "short_way", None),
-            None if shares is None else partial(shares.note, slot),
-        )
-        is_ahead = None if shares is None else partial(shares.is_ahead, slot)
-        acceptors = [Acceptor(sock, service, is_ahead, is_multiprocess=self.cfg.workers > 1) for sock in self.sockets]
+        services = self._services()
+        acceptors = self._acceptors(services)
         self._watch_master()
         for acceptor in acceptors:
             acceptor.start()
         while self.alive:
             self.notify()
-            if service.requests_served >= self.max_requests:
-                _log.info("worker.served_its_share", extra={"requests": service.requests_served})
+            if services[S3].requests_served >= self.max_requests:
+                _log.info("worker.served_its_share", extra={"requests": services[S3].requests_served})
                 break
             self._wake.wait(HEARTBEAT_S)
-        self._drain(service, acceptors)
+        self._drain(list(services.values()), acceptors)
         _exit(0)
+
+    def _services(self) -> dict[str, Service]:
+        """By listener: S3's, and one without the short way and with room of its own for each of the others."""
+        tls = _tls_context(self.cfg.certfile, self.cfg.keyfile) if self.cfg.is_ssl else None
+        shares, limits = self.shares, fitting_limits(self.limits)
+        short_way = getattr(getattr(self.wsgi, "lifecycle", None), "short_way", None)
+        note = None if shares is None else partial(shares.note, self.slot)
+        services = {S3: Service(self.wsgi, limits, tls, short_way, note)}
+        few = replace(limits, connections_max=min(limits.connections_max, SERVICE_CONNECTIONS_MAX))
+        services |= {name: Service(self.wsgi, few, tls) for name in self.listener_names if name != S3}
+        return services
+
+    def _acceptors(self, services: dict[str, Service]) -> list[Acceptor]:
+        """One a socket. Sockets of which nobody has said what they are for, as systemd hands them over, are S3's."""
+        is_ahead = None if self.shares is None else partial(self.shares.is_ahead, self.slot)
+        is_multiprocess = self.cfg.workers > 1
+        return [
+            Acceptor(
+                sock,
+                services[name],
+                is_ahead if name == S3 else None,
+                is_multiprocess=is_multiprocess,
+                listener=name,
+            )
+            for sock, name in zip_longest(self.sockets, self.listener_names[: len(self.sockets)], fillvalue=S3)
+        ]
 
     def notify(self) -> None:
         """The heartbeat, and a second look at the master should there be no lifeline."""
@@ -129,20 +151,25 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     # -- end -----------------------------------------------------------------------------------------------------
 
-    def _drain(self, service: Service, acceptors: list[Acceptor]) -> None:
+    def _drain(self, services: list[Service], acceptors: list[Acceptor]) -> None:
         """Close the listeners and idle connections, then wait for the requests in flight; bounded."""
         began = monotonic()
         patience_s = max(self.cfg.graceful_timeout - STOP_RESERVE_S, self.cfg.graceful_timeout / 2)
-        service.is_stopping = True
+        for service in services:
+            service.is_stopping = True
         for acceptor in acceptors:
             acceptor.stop()
-        service.stop()
-        gevent.spawn_later(service.limits.fresh_grace_ms / 1_000, service.end_idle)
+        for service in services:
+            service.stop()
+            gevent.spawn_later(service.limits.fresh_grace_ms / 1_000, service.end_idle)
         while (left_s := began + patience_s - monotonic()) > 0:
             self.notify()
-            if service.is_empty.wait(min(left_s, HEARTBEAT_S)):
+            unfinished = [service for service in services if service.connections]
+            if not unfinished:
                 return
-        _log.warning("worker.stopped_unfinished", extra={"pid": os.getpid(), "connections": service.connections})
+            unfinished[0].is_empty.wait(min(left_s, HEARTBEAT_S))
+        connections = sum(service.connections for service in services)
+        _log.warning("worker.stopped_unfinished", extra={"pid": os.getpid(), "connections": connections})
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.alive = False

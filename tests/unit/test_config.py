@@ -52,6 +52,12 @@ def other_value(setting: Setting, draw: st.DataObject) -> tuple[str, object]:
     if setting.path == "server.trusted_proxies":
         networks = draw.draw(st.lists(st.ip_addresses().map(str), max_size=3))
         return ",".join(networks), tuple(networks)
+    if setting.path.endswith("_bind"):
+        port = draw.draw(st.integers(9_100, 65_535))
+        text = draw.draw(
+            st.sampled_from(["", f":{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"host-1.example:{port}"])
+        )
+        return text, text
     words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
     if isinstance(kind, TextList):
         texts = draw.draw(st.lists(words, max_size=4))
@@ -278,6 +284,30 @@ def test_a_secret_file_that_holds_none_is_refused(tmp_path: Path, content: str) 
     (tmp_path / "secret").write_text(content)
     with pytest.raises(ConfigError, match=r"auth\.secret_key_file"):
         load_config({"auth.secret_key_file": str(tmp_path / "secret")}, {})
+
+
+@pytest.mark.parametrize("text", ["9100", ":", ":0", ":65536", ":x", "a b:9100", "::1:9100", "[::1]", "http://h:1"])
+def test_an_address_to_listen_on_is_checked(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"observability\.metrics_bind"):
+        load_config({"observability.metrics_bind": text}, {})
+
+
+@pytest.mark.parametrize("text", [":9000", "127.0.0.1:9000", "0.0.0.0:9000", "[::]:9000"])
+def test_the_port_of_s3_is_nobody_elses(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"observability\.metrics_bind: port 9000 is S3's"):
+        load_config({"observability.metrics_bind": text}, {})
+    assert load_config({"observability.metrics_bind": "127.0.0.2:9000"}, {}).observability.metrics_bind
+
+
+def test_the_metrics_token_may_be_long_and_is_never_shown(tmp_path: Path) -> None:
+    token = "t" * 1_000
+    (tmp_path / "token").write_text(token + "\n")
+    path = str(tmp_path / "token")
+    assert load_config({"observability.metrics_token_file": path}, {}).observability.metrics_token == token
+    assert SETTINGS["observability.metrics_token"].is_secret
+    with pytest.raises(ConfigError) as caught:
+        load_config({"observability.metrics_token": "hush hush"}, {})
+    assert "hush" not in str(caught.value)
 
 
 ANN = {"name": "ann", "access_key": "ann-key", "secret_key": "ann-secret"}
