@@ -131,10 +131,11 @@ def create_app(config: Config) -> Front:
 
 def ensure_default_buckets(config: Config, store: Store) -> None:
     """Make those of `server.default_buckets` that are missing. The store's metadata are open. Raises: S3Error."""
-    wishes = [(each.name, each.is_versioned) for each in config.server.default_buckets]
-    if wishes:
+    buckets = config.server.default_buckets
+    if buckets:
         from app.core import default_buckets
 
+        wishes = [default_buckets.DefaultWish(each.name, each.is_versioned, each.access) for each in buckets]
         default_buckets.ensure(store, wishes, root(config).id)
 
 

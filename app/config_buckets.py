@@ -1,4 +1,4 @@
-"""`server.default_buckets`: buckets that a start makes where they are not there, "photos,logs:versioned"."""
+"""`server.default_buckets`: buckets that a start makes where they are not there, "photos,logs:versioned,site:download"."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from app.settings import TextList, shown
 
 DEFAULT_BUCKETS_MAX = 1_000
 VERSIONED, PRIVATE = "versioned", "none"
-# What other images take behind the name: access for everybody, which bucket policies give.
-_PUBLIC = ("public", "download", "upload")
+# Access for everybody, by a bucket policy.
+PUBLIC = ("public", "download", "upload")
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultBucket:
     name: str
     is_versioned: bool = False
+    access: str = ""  # one of PUBLIC; "" is the owner's alone
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultBuckets:
-    """Names separated by commas, or a YAML list of them, each perhaps with options: NAME:versioned."""
+    """Names separated by commas, or a YAML list of them, each perhaps with options: NAME:versioned:download."""
 
     def parse(self, value: object) -> tuple[DefaultBucket, ...]:
         wishes = tuple(_bucket(text) for text in TextList().parse(value))
@@ -42,8 +43,9 @@ def _bucket(text: str) -> DefaultBucket:
     except InvalidBucketName:
         raise ValueError(f"expected names that S3 allows for buckets{shown(name)}") from None
     for option in options:
-        if option in _PUBLIC:
-            raise ValueError(f"{name}:{option}: access for everybody takes bucket policies, which are not there yet")
-        if option not in (VERSIONED, PRIVATE):
-            raise ValueError(f"{name}: expected the option {VERSIONED} or {PRIVATE}{shown(option)}")
-    return DefaultBucket(name, VERSIONED in options)
+        if option not in (VERSIONED, PRIVATE, *PUBLIC):
+            raise ValueError(f"{name}: expected {VERSIONED}, {PRIVATE}, {', '.join(PUBLIC)}{shown(option)}")
+    given = [option for option in options if option != VERSIONED]
+    if len(given) > 1:
+        raise ValueError(f"{name}: {given[0]} and {given[1]} do not go together")
+    return DefaultBucket(name, VERSIONED in options, given[0] if given and given[0] != PRIVATE else "")

@@ -54,6 +54,7 @@ class BucketWish:
     acl: Acl | None = None
     ownership: str | None = None
     tags: Tags = ()
+    policy: str | None = None  # of the server's own making
 
 
 def create_bucket(store: Store, wish: BucketWish) -> None:
@@ -81,6 +82,8 @@ def create_bucket(store: Store, wish: BucketWish) -> None:
         documents[access.OWNERSHIP_DOCUMENT] = wish.ownership
     if wish.tags:
         documents[TAGGING_DOCUMENT] = _dump_tags(wish.tags)
+    if wish.policy is not None:
+        documents[access.POLICY_DOCUMENT] = wish.policy
     if backend is not None:
         documents[placement.DOCUMENT] = placement.document(backend)
     new = NewBucket(wish.name, wish.owner_id, region, store.now_ms(), documents)

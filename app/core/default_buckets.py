@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from app.core import bucket_policy
 from app.core.buckets import BucketWish, create_bucket
 from app.core.store import Store
 from app.domain.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, NoSuchBucket
@@ -11,19 +13,29 @@ from app.domain.names import new_op_id
 from app.domain.types import Versioning
 
 
-def ensure(store: Store, wishes: Iterable[tuple[str, bool]], owner_id: str) -> None:
-    """See that the buckets (name, whether it is versioned) are there. Safe to repeat, to kill, and beside itself.
+class DefaultWish(NamedTuple):
+    """`access` for everybody, as `bucket_policy.canned` names it; "" for none."""
 
-    Versioning is switched on where it never was: a suspended one stays suspended, for somebody wanted that.
+    name: str
+    is_versioned: bool
+    access: str = ""
+
+
+def ensure(store: Store, wishes: Iterable[DefaultWish], owner_id: str) -> None:
+    """See that the buckets are there. Safe to repeat, to kill, and beside itself.
+
+    Versioning is switched on where it never was: a suspended one stays suspended, for somebody wanted that. The policy
+    comes with the bucket's creation only: whoever took it away later wanted that too.
     Raises: what `create_bucket` raises but for buckets that are there.
     """
-    for name, is_versioned in wishes:
+    for name, is_versioned, access in wishes:
         try:
             versioning = store.metadata.bucket(name).versioning
         except NoSuchBucket:
             versioning = Versioning.UNVERSIONED
+            policy = bucket_policy.canned(access, name) if access else None
             try:
-                create_bucket(store, BucketWish(name, owner_id))
+                create_bucket(store, BucketWish(name, owner_id, policy=policy))
             except (BucketAlreadyOwnedByYou, BucketAlreadyExists):
                 pass  # another process was as quick
         if is_versioned and versioning is Versioning.UNVERSIONED:

@@ -35,6 +35,8 @@ class Directory(Protocol):
     def display_name(self, user_id: str) -> str:
         """The empty text for an id that nobody has (any more)."""
 
+    def is_user(self, id_or_name: str) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class KnownUsers:
@@ -47,6 +49,9 @@ class KnownUsers:
 
     def display_name(self, user_id: str) -> str:
         return self.names.get(user_id, "")
+
+    def is_user(self, id_or_name: str) -> bool:
+        return id_or_name in self.names or id_or_name in self.names.values()
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,10 @@ class KeyTooLongError(S3Error):
     code, status, default = "KeyTooLongError", 400, "Your key is too long."
 
 
+class MalformedPolicy(S3Error):
+    code, status, default = "MalformedPolicy", 400, "The policy is not valid JSON, or says what is not understood."
+
+
 class MalformedACLError(S3Error):
     code, status, default = (
         "MalformedACLError",

@@ -172,7 +172,7 @@ class Pipeline:
         except S3Error:
             return None
         if self._settings.enforces_access and not access.permits(
-            principal, rule.action, looked_up.bucket, looked_up.version
+            principal, rule.action, looked_up.bucket, looked_up.version, key
         ):
             return None
         if self._proxies is not None:

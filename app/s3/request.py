@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from app.core.store import Store
 from app.domain.errors import InternalError, NoSuchKey
 from app.domain.payload import Payload
-from app.domain.types import Body, Bucket, Lookup, Principal, Version
+from app.domain.types import Body, Bucket, Lookup, Principal, Tags, Version
 
 if TYPE_CHECKING:
     from app.s3.routing import Rule
@@ -157,6 +157,7 @@ class S3Request:
     looked_up: Lookup | None = None
     is_signed: bool = False
     enforces_access: bool = True
+    body_tags: Tags | None = None  # those that a view has read from the body, for a policy that asks
     _payload: Payload | None = None
 
     @property
@@ -187,6 +188,12 @@ class S3Request:
     def version(self) -> Version | None:
         """What the key, with `versionId` where it was given, led to: for rules that need it. A marker counts."""
         return None if self.looked_up is None else self.looked_up.version
+
+    def policy_value(self, name: str, version: Version | None) -> tuple[str, ...] | None:
+        """See app/s3/circumstances.py, which is loaded by the first policy that asks."""
+        from app.s3 import circumstances
+
+        return circumstances.value(self, name, version)
 
     @property
     def version_id(self) -> str | None:

@@ -177,7 +177,7 @@ def test_changes_are_refused_by_name_without_reading_their_body(
 
 def test_a_refused_change_does_not_wait_for_its_body(server: RunningServer, bucket: str) -> None:
     """The head announces a gigabyte that never comes; the answer does."""
-    target = f"/{bucket}?policy"
+    target = f"/{bucket}?website"
     headers = raw.signed(server, "PUT", target, {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
     lines = [f"PUT {target} HTTP/1.1", f"Host: {server.host}:{server.port}", "Content-Length: 1073741824"]
     lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -16,9 +16,17 @@ ROOTS = {
     "DeleteObjects": "Delete",
     "CompleteMultipartUpload": "CompleteMultipartUpload",
 }
-# What takes a body or none, and never a document. A new operation has to be put in one of the two.
+# What takes a body or none, and never a document of XML. A new operation has to be put in one of the two.
 READ_NO_DOCUMENT = frozenset(
-    {"PutObject", "CopyObject", "UploadPart", "UploadPartCopy", "CreateMultipartUpload", "PostObject"}
+    {
+        "PutObject",
+        "CopyObject",
+        "UploadPart",
+        "UploadPartCopy",
+        "CreateMultipartUpload",
+        "PostObject",
+        "PutBucketPolicy",
+    }
 )
 
 _LAUGHS = "".join(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
+from botocore.exceptions import ClientError
 
 from tests.conftest import StartServer
 
@@ -60,3 +62,31 @@ def test_one_without_its_versioning_gets_it(start_server: StartServer) -> None:
     server.args = ("--server.default_buckets", "photos:versioned")
     server.start()
     assert server.client().get_bucket_versioning(Bucket="photos")["Status"] == "Enabled"
+
+
+@pytest.mark.parametrize(
+    ("access", "reads", "writes"), [("download", 200, 403), ("upload", 403, 200), ("public", 200, 200)]
+)
+def test_access_for_everybody_comes_with_the_bucket(
+    start_server: StartServer, access: str, reads: int, writes: int
+) -> None:
+    server = start_server("--server.default_buckets", f"site:{access}")
+    s3 = server.client()
+    s3.put_object(Bucket="site", Key="index.html", Body=b"hello")
+    anyone = server.client(signature_version=UNSIGNED)
+    assert status_of(anyone.get_object, Key="index.html") == reads
+    assert status_of(anyone.list_objects_v2) == reads
+    assert status_of(anyone.put_object, Key="new", Body=b"") == writes
+    assert status_of(anyone.put_bucket_versioning, VersioningConfiguration={"Status": "Enabled"}) == 403
+    # Whoever closes it has closed it for good.
+    s3.delete_bucket_policy(Bucket="site")
+    server.restart()
+    assert status_of(anyone.get_object, Key="index.html") == 403
+
+
+def status_of(call: Any, **arguments: Any) -> int:
+    try:
+        answer = call(Bucket="site", **arguments)
+    except ClientError as error:
+        answer = error.response
+    return int(answer["ResponseMetadata"]["HTTPStatusCode"])

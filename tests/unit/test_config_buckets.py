@@ -14,10 +14,11 @@ def buckets(text: str) -> tuple[DefaultBucket, ...]:
 
 
 def test_names_with_options() -> None:
-    assert buckets("photos, logs:versioned,raw:none,") == (
+    assert buckets("photos, logs:versioned,raw:none,site:download:versioned,") == (
         DefaultBucket("photos"),
         DefaultBucket("logs", True),
         DefaultBucket("raw"),
+        DefaultBucket("site", True, "download"),
     )
     assert buckets("") == ()
 
@@ -35,9 +36,9 @@ def test_minios_variable_and_ours() -> None:
         ("UPPER", "names that S3 allows"),
         ("ab", "names that S3 allows"),
         ("good,good", "good is given twice"),
-        ("good:public", "bucket policies"),
-        ("good:download", "bucket policies"),
-        ("good:locked", "expected the option"),
+        ("good:public:download", "do not go together"),
+        ("good:none:public", "do not go together"),
+        ("good:locked", "expected versioned, none, public"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, said: str) -> None:

@@ -143,6 +143,12 @@ def scenario(world: World) -> None:
     ask("GET", "/box?tagging")
     ask("DELETE", "/box?tagging")
     ask("GET", "/box?tagging")
+    ask("GET", "/box?policy")
+    ask("PUT", "/box?policy",
+        b'{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::box/no/*"}}')  # fmt: skip
+    ask("GET", "/box?policy")
+    ask("GET", "/box?policyStatus")
+    ask("DELETE", "/box?policy")
     ask("GET", "/box?ownershipControls")
     ask("PUT", "/box?ownershipControls",
         tagged("OwnershipControls", "<Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule>"))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.auth.access import has_policy
 from app.core import objects
 from app.domain.errors import AccessDenied, InvalidRequest, NoSuchVersion, S3Error, S3NotImplemented
 from app.domain.names import check_key, is_version_id
@@ -22,9 +23,9 @@ def delete_objects(request: S3Request) -> S3Response:
     if expected.content_md5 is None and expected.checksum_algorithm is None:
         raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     document = xml.read_delete(read_all(request.payload, xml.DELETE_MAX_BYTES))
-    may_delete_versions = may(request, "s3:DeleteObjectVersion")
+    permitted = _Permitted(request)
 
-    refused = [_refusal(item, may_delete_versions) for item in document.items]
+    refused = [_refusal(item, permitted) for item in document.items]
     doomed = [
         (item.key, item.version_id, _condition(item))
         for item, refusal in zip(document.items, refused, strict=True)
@@ -48,25 +49,39 @@ def _outcome(item: xml.DeleteItem, removed: Removed | S3Error) -> xml.Deleted | 
     return xml.Deleted(item.key, item.version_id, removed.is_delete_marker, marker_id)
 
 
-def _refusal(item: xml.DeleteItem, may_delete_versions: bool) -> S3Error | None:
+class _Permitted:
+    """Which keys the caller may delete: asked once, but where a policy may say something else of each."""
+
+    def __init__(self, request: S3Request) -> None:
+        self._request = request
+        self._by_key = has_policy(request.bucket)
+        self._any_version = self._by_key or may(request, "s3:DeleteObjectVersion")
+
+    def delete(self, key: str, version_id: str | None) -> bool:
+        action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
+        if self._by_key:
+            return may(self._request, action, key)
+        return version_id is None or self._any_version
+
+
+def _refusal(item: xml.DeleteItem, permitted: _Permitted) -> S3Error | None:
     """Why an item is not even tried, if it is not."""
     try:
-        _check(item, may_delete_versions)
+        _check(item, permitted)
     except S3Error as error:
         return error
     return None
 
 
-def _check(item: xml.DeleteItem, may_delete_versions: bool) -> None:
+def _check(item: xml.DeleteItem, permitted: _Permitted) -> None:
     """Raises: the item's refusal."""
     check_key(item.key)
-    if item.version_id is not None:
-        if not is_version_id(item.version_id):
-            raise NoSuchVersion
-        if not may_delete_versions:
-            raise AccessDenied
-        if _condition(item) is not None:
-            raise S3NotImplemented("Conditional deletes of a version are not implemented.")
+    if item.version_id is not None and not is_version_id(item.version_id):
+        raise NoSuchVersion
+    if not permitted.delete(item.key, item.version_id):
+        raise AccessDenied
+    if item.version_id is not None and _condition(item) is not None:
+        raise S3NotImplemented("Conditional deletes of a version are not implemented.")
 
 
 def _condition(item: xml.DeleteItem) -> Condition | None:

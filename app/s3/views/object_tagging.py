@@ -8,6 +8,7 @@ from app.domain.types import Tags
 from app.s3 import xml
 from app.s3.blueprint import S3Blueprint
 from app.s3.body import read_all
+from app.s3.permission import reauthorise
 from app.s3.request import S3Request, S3Response, xml_response
 from app.s3.routing import Needs
 from app.s3.views.common import require_object, version_header
@@ -39,6 +40,8 @@ def get_object_tagging(request: S3Request) -> S3Response:
 def put_object_tagging(request: S3Request) -> S3Response:
     require_object(request)
     tags = xml.read_tagging(read_all(request.payload, xml.CONFIGURATION_MAX_BYTES), OBJECT_TAGS_MAX)
+    request.body_tags = tags
+    reauthorise(request)
     return _replaced(request, tags, status=200)
 
 

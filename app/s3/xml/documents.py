@@ -75,3 +75,7 @@ def abac_status() -> bytes:
 def empty_list(root: str) -> bytes:
     """A list of analytics, metrics, inventory or tiering configurations that has none."""
     return document(root, "<IsTruncated>false</IsTruncated>")
+
+
+def policy_status(*, is_public: bool) -> bytes:
+    return document("PolicyStatus", f"<IsPublic>{'true' if is_public else 'false'}</IsPublic>")
