@@ -459,6 +459,28 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketUsage:
+    """`objects` are current ones, `versions` these and noncurrent ones but no delete markers, `size_bytes` theirs together."""
+
+    bucket: str
+    objects: int
+    versions: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What all buckets hold together, of one moment, and some of the buckets, those with most bytes first."""
+
+    buckets: int
+    uploads_open: int
+    objects: int
+    versions: int
+    size_bytes: int
+    largest: tuple[BucketUsage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """One component's word on itself. `detail` is for an operator and holds no secret."""
 

@@ -40,6 +40,7 @@ from app.domain.types import (
     Removed,
     Upload,
     UploadQuery,
+    Usage,
     Version,
     VersionChange,
     Versioning,
@@ -299,6 +300,13 @@ class MetadataStore(ABC):
     @abstractmethod
     def verify(self) -> Sequence[str]:
         """Problems the engine finds in its own data, one sentence each; an empty answer is a clean bill."""
+
+    @abstractmethod
+    def usage(self, largest: int) -> Usage:
+        """What the buckets hold, with so many of the largest. Every commit that was acknowledged is counted.
+
+        Whether this reads counters or counts rows is the engine's: callers keep an answer for longer than it took.
+        """
 
     @abstractmethod
     def register_consumer(self, name: str) -> int:

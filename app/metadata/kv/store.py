@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.domain.types import Health, Version
+from app.domain.types import BucketUsage, Health, Usage, Version
 from app.metadata.base import MetadataStore
 from app.metadata.kv import layout
 from app.metadata.kv.buckets import Buckets
@@ -57,6 +57,32 @@ class KeyValueStore(Buckets, Objects, Listings, Uploads, Sweeping, Moving, Metad
             is_current = bool(head) and load(head or b"")["s"] == version.sequence
             body = self._value(scope, layout.INLINE + place[1:]) if inline and version.content.is_inline else None
             yield load_version(row, bucket.bucket.name, is_current=is_current, inline=body)
+
+    def usage(self, largest: int) -> Usage:
+        """Counts rows: of a moment for each bucket, and in slices, for others compute meanwhile."""
+        found = [each for bucket_id in self._scope_ids() if (each := self._usage_of(bucket_id)) is not None]
+        buckets = sorted((each for each, _ in found), key=lambda each: (-each.size_bytes, each.bucket))
+        return Usage(
+            buckets=len(buckets),
+            uploads_open=sum(uploads for _, uploads in found),
+            objects=sum(each.objects for each in buckets),
+            versions=sum(each.versions for each in buckets),
+            size_bytes=sum(each.size_bytes for each in buckets),
+            largest=tuple(buckets[:largest]),
+        )
+
+    def _usage_of(self, bucket_id: int) -> tuple[BucketUsage, int] | None:
+        """A bucket's, and how many uploads are open in it; None for a deleted one."""
+        scope = layout.bucket_scope(bucket_id)
+        value = self._value(scope, layout.BUCKET)
+        bucket = load_bucket(value) if value else None
+        if bucket is None or bucket.is_deleted:
+            return None
+        objects = sum(1 for _ in self._under(scope, layout.CURRENT))
+        uploads = sum(1 for _ in self._under(scope, layout.OPEN_BY_KEY))
+        rows = (load_version(entry.value, "", is_current=False) for _, entry in self._under(scope, layout.VERSION))
+        sizes = [row.size_bytes for row in rows if not row.is_delete_marker]
+        return BucketUsage(bucket.bucket.name, objects, len(sizes), sum(sizes)), uploads
 
     def verify(self) -> Sequence[str]:
         problems: list[str] = []

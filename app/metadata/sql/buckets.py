@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from app.domain.types import Bucket, BucketQuery, Page
-from app.metadata.sql import rows
+from app.metadata.sql import rows, usage
 from app.metadata.sql.listing import BEHIND_ALL, successor
 from app.metadata.sql.mutation import BUCKET, Mutation, Params, Step, plan
 from app.metadata.sql.rows import BUCKET_COLUMNS
@@ -40,6 +40,7 @@ CREATE_BUCKET: Final = Mutation(
             SELECT plan.sequence, document.key, document.value FROM plan, json_each(:documents) AS document
             """
         ),
+        usage.BEGIN,
     ),
     grows=True,
 )
@@ -65,6 +66,7 @@ DELETE_BUCKET: Final = Mutation(
             """
         ),
         Step("DELETE FROM bucket_documents WHERE bucket_id = (SELECT bucket_id FROM plan)"),
+        usage.END,
         Step("DELETE FROM buckets WHERE id = (SELECT bucket_id FROM plan)"),
     ),
 )

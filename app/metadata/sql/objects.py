@@ -11,6 +11,7 @@ from typing import Final
 from app.domain.types import NewVersion
 from app.metadata.sql.mutation import BUCKET, Mutation, Step, plan
 from app.metadata.sql.rows import VERSION_COLUMNS, newest_of
+from app.metadata.sql.usage import COUNT_COMING, COUNT_LEAVING
 
 _NEWEST: Final = f"LEFT JOIN versions AS newest ON newest.sequence = {newest_of('bucket.id', ':key')}"
 
@@ -131,12 +132,16 @@ _STALE: Final = """
 """
 
 PUBLISH_INLINE: Final = Mutation(
-    "publish", _publish_plan(""), (*_DROP_DOOMED, _INSERT, _INSERT_BYTES), recall=_PUBLISHED_BEFORE, grows=True
+    "publish",
+    _publish_plan(""),
+    (*COUNT_LEAVING, COUNT_COMING, *_DROP_DOOMED, _INSERT, _INSERT_BYTES),
+    recall=_PUBLISHED_BEFORE,
+    grows=True,
 )
 PUBLISH_BLOB: Final = Mutation(
     "publish",
     _publish_plan("WHEN EXISTS (SELECT 1 FROM condemned WHERE blob = :blob) THEN 'blob_condemned'"),
-    (*_DROP_DOOMED, _INSERT),
+    (*COUNT_LEAVING, COUNT_COMING, *_DROP_DOOMED, _INSERT),
     recall=_PUBLISHED_BEFORE,
     grows=True,
 )
@@ -147,14 +152,14 @@ PUBLISH_MANIFEST: Final = Mutation(
         WHEN NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = :upload_id AND state = 'completed')
         THEN 'blob_condemned'
     """),
-    (*_DROP_DOOMED, _INSERT),
+    (*COUNT_LEAVING, COUNT_COMING, *_DROP_DOOMED, _INSERT),
     recall=_PUBLISHED_BEFORE,
     grows=True,
 )
 PUBLISH_UPLOAD: Final = Mutation(
     "publish",
     _publish_plan(_NO_OPEN_UPLOAD + _STALE),
-    (*_DROP_DOOMED, _INSERT, *_COMPLETE),
+    (*COUNT_LEAVING, COUNT_COMING, *_DROP_DOOMED, _INSERT, *_COMPLETE),
     recall=_PUBLISHED_BEFORE,
     grows=True,
 )
@@ -205,6 +210,7 @@ REMOVE: Final = Mutation(
     "remove",
     _REMOVE_PLAN,
     (
+        *COUNT_LEAVING,
         *_DROP_DOOMED,
         Step("UPDATE versions SET is_current = 1 WHERE sequence = (SELECT promoted FROM plan)", "promoted"),
         Step(

@@ -19,6 +19,7 @@ import apsw
 from app.domain.types import NULL_VERSION, NewVersion, Published, Removal, Removed, Versioning
 from app.metadata.sql.refusals import s3_error
 from app.metadata.sql.schema import HIDDEN
+from app.metadata.sql.usage import COUNT_PLAIN
 
 Bound = tuple[Any, ...]
 
@@ -26,7 +27,7 @@ _BUCKET: Final = "SELECT id, versioning FROM buckets WHERE name = ?1"
 # Whether the key has rows beside a current object, and that object.
 _ROW: Final = f"""
 SELECT EXISTS (SELECT 1 FROM versions WHERE bucket_id = ?1 AND key = ?2 AND {HIDDEN}),
-row.sequence, row.version_id, row.modified_ms, row.is_inline, row.blob, row.upload_id
+row.sequence, row.version_id, row.modified_ms, row.is_inline, row.blob, row.upload_id, row.size_bytes
 FROM (SELECT 1) LEFT JOIN versions AS row
 ON row.bucket_id = ?1 AND row.key = ?2 AND row.is_current AND NOT row.is_marker
 """  # noqa: S608 - constants
@@ -44,6 +45,17 @@ _LOG: Final = "INSERT INTO changes (sequence, op_id, kind, bucket, key, version_
 _COUNT: Final = "UPDATE plan SET sequence = ?1"
 
 
+class _Bucket:
+    """A bucket of the transaction, and what the transaction adds to it: not yet in its row of `bucket_usage`."""
+
+    __slots__ = ("id", "objects", "size_bytes", "versioning")
+
+    def __init__(self, id_: int, versioning: Versioning) -> None:
+        self.id = id_
+        self.versioning = versioning
+        self.objects = self.size_bytes = 0
+
+
 class Lane:
     """The short way of one transaction. It counts sequences itself: `settle` writes the last one into the plan row."""
 
@@ -52,13 +64,17 @@ class Lane:
         self._sequence = self._settled = sequence
         self._now_ms = now_ms
         self._is_logging = is_logging
-        self._buckets: dict[str, tuple[int, Versioning]] = {}
+        self._buckets: dict[str, _Bucket] = {}
 
     def settle(self) -> None:
         """Before COMMIT, and before a statement that reads the plan row."""
         if self._sequence != self._settled:
             self._execute(_COUNT, (self._sequence,))
             self._settled = self._sequence
+            for bucket in self._buckets.values():
+                if bucket.objects or bucket.size_bytes:
+                    self._execute(COUNT_PLAIN, (bucket.id, bucket.objects, bucket.size_bytes))
+                    bucket.objects = bucket.size_bytes = 0
 
     def resume(self, sequence: int | None, *, is_logging: bool) -> None:
         """After a mutation by its own statements, which has given out this sequence and may have changed a bucket."""
@@ -75,11 +91,13 @@ class Lane:
         bucket = self._bucket(new.bucket)
         if bucket is None:
             return s3_error("no_such_bucket")
-        bucket_id, versioning = bucket
+        bucket_id, versioning = bucket.id, bucket.versioning
         if versioning is Versioning.ENABLED:
             return None
         execute, key, content = self._execute, new.key, new.content
-        has_hidden, doomed, version_id, modified_ms, is_inline, blob, upload_id = execute(_ROW, (bucket_id, key)).get
+        has_hidden, doomed, version_id, modified_ms, is_inline, blob, upload_id, gone_bytes = execute(
+            _ROW, (bucket_id, key)
+        ).get
         if has_hidden or (doomed is not None and version_id != NULL_VERSION):
             return None
         if content.blob is not None and execute(_CONDEMNED, (content.blob,)).get is not None:
@@ -88,7 +106,10 @@ class Lane:
         now_ms = new.created_ms
         if doomed is None:
             modified_ms = now_ms
+            bucket.objects += 1
+            bucket.size_bytes += new.size_bytes
         else:
+            bucket.size_bytes += new.size_bytes - gone_bytes
             # A clock that goes back does not take a key back.
             modified_ms = max(now_ms, modified_ms)
             ref = blob or upload_id
@@ -108,11 +129,11 @@ class Lane:
         bucket = self._bucket(removal.bucket)
         if bucket is None:
             return s3_error("no_such_bucket")
-        bucket_id, versioning = bucket
-        if versioning is not Versioning.UNVERSIONED:
+        bucket_id = bucket.id
+        if bucket.versioning is not Versioning.UNVERSIONED:
             return None
         execute, key = self._execute, removal.key
-        has_hidden, doomed, version_id, _, is_inline, blob, upload_id = execute(_ROW, (bucket_id, key)).get
+        has_hidden, doomed, version_id, _, is_inline, blob, upload_id, gone_bytes = execute(_ROW, (bucket_id, key)).get
         if has_hidden or (doomed is not None and version_id != NULL_VERSION):
             return None
         if doomed is None:
@@ -122,17 +143,19 @@ class Lane:
         if ref is not None:
             execute(_GARBAGE, (sequence * 2, "manifest" if blob is None else "blob", ref, removal.created_ms))
         self._drop(doomed, is_inline)
+        bucket.objects -= 1
+        bucket.size_bytes -= gone_bytes
         if self._is_logging:
             execute(_LOG, (sequence, op_id, "remove", removal.bucket, key, self._now_ms))
         self._sequence = sequence
         return _NULL_REMOVED
 
-    def _bucket(self, name: str) -> tuple[int, Versioning] | None:
+    def _bucket(self, name: str) -> _Bucket | None:
         bucket = self._buckets.get(name)
         if bucket is None:
             found = self._execute(_BUCKET, (name,)).get
             if found is not None:
-                bucket = self._buckets[name] = (found[0], Versioning(found[1]))
+                bucket = self._buckets[name] = _Bucket(found[0], Versioning(found[1]))
         return bucket
 
     def _drop(self, sequence: int, is_inline: int) -> None:

@@ -8,6 +8,7 @@
     changes         consumers of them; empty while nobody is registered
     leases
     backends        names that references begin with
+    bucket_usage    how many objects, versions and bytes a bucket has
 
 Text is compared by its UTF-8 bytes everywhere (I6): SQLite's BINARY, the default; PostgreSQL's COLLATE "C".
 A key may hold NUL, at which SQLite's substr, instr and length of TEXT stop: functions get CAST(key AS BLOB).
@@ -229,11 +230,35 @@ _LISTED_SHOWN = (
 # Names of back ends that references begin with, those of past configurations included.
 _BACKENDS = ("CREATE TABLE backends (name TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",)
 
+# What each bucket holds, see usage.py. Apart from `buckets`, whose rows change seldom: each commit writes the few pages of
+# these.
+_USAGE = (
+    """
+    CREATE TABLE bucket_usage (
+        bucket_id INTEGER PRIMARY KEY,
+        objects INTEGER NOT NULL,
+        versions INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL
+    )
+    """,
+    f"""
+    INSERT INTO bucket_usage (bucket_id, objects, versions, size_bytes)
+    SELECT id, COALESCE(sum(objects), 0), COALESCE(sum(versions), 0), COALESCE(sum(size_bytes), 0)
+    FROM buckets LEFT JOIN (
+        SELECT bucket_id, count(*) AS objects, count(*) AS versions, sum(size_bytes) AS size_bytes FROM versions
+        WHERE {LISTED} GROUP BY bucket_id
+        UNION ALL
+        SELECT bucket_id, 0, sum(NOT is_marker), sum(size_bytes) FROM versions WHERE {HIDDEN} GROUP BY bucket_id
+    ) ON bucket_id = id GROUP BY id
+    """,  # noqa: S608 - constants
+)
+
 # Append only: a released migration is never changed.
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     (_PLAN, *_BUCKETS, *_VERSIONS, *_UPLOADS, *_REST),
     _ONE_INDEX_BY_KEY,
     _LISTED_SHOWN,
     _BACKENDS,
+    _USAGE,
 )
 SCHEMA_VERSION: Final = len(MIGRATIONS)

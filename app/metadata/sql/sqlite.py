@@ -28,11 +28,24 @@ from app.domain.types import (
     Part,
     Upload,
     UploadQuery,
+    Usage,
     Version,
     VersionQuery,
 )
 from app.metadata.base import CHANGES_PAGE_MAX
-from app.metadata.sql import buckets, changes, garbage, listing, moving, rows, scans, sweeping, uploads, verifying
+from app.metadata.sql import (
+    buckets,
+    changes,
+    garbage,
+    listing,
+    moving,
+    rows,
+    scans,
+    sweeping,
+    uploads,
+    usage,
+    verifying,
+)
 from app.metadata.sql.beside import Beside
 from app.metadata.sql.cache import PointCache
 from app.metadata.sql.checkpoint import WalKeeper
@@ -276,6 +289,9 @@ class SqliteStore(Writing):
 
     def verify(self) -> Sequence[str]:
         return self._opened.scan(verifying.problems)
+
+    def usage(self, largest: int) -> Usage:
+        return self._opened.scan(usage.read_usage, largest)
 
     def register_consumer(self, name: str) -> int:
         return int(self._write_rows(changes.REGISTER, {"name": name})[0][0])

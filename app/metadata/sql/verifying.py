@@ -81,6 +81,21 @@ _ONCE: Final = (
 )
 
 
+# One bucket at a time, and each count of one moment. Buckets are few, or have few rows.
+_BUCKETS: Final = "SELECT id, name FROM buckets WHERE id > :after ORDER BY id LIMIT :limit"
+_MISCOUNTED: Final = f"""
+SELECT 1 FROM (SELECT 1) LEFT JOIN bucket_usage ON bucket_id = :id
+WHERE objects IS NOT (SELECT count(*) FROM versions WHERE bucket_id = :id AND {LISTED})
+    OR versions - objects IS NOT (SELECT ifnull(sum(NOT is_marker), 0) FROM versions WHERE bucket_id = :id AND {HIDDEN})
+    OR size_bytes IS NOT (SELECT ifnull(sum(size_bytes), 0) FROM versions WHERE bucket_id = :id AND {LISTED})
+        + (SELECT ifnull(sum(size_bytes), 0) FROM versions WHERE bucket_id = :id AND {HIDDEN})
+"""  # noqa: S608 - constants
+_USAGE_OF_NOBODY: Final = """
+SELECT 'the usage of bucket ' || bucket_id || ', which is not there, is counted' FROM bucket_usage
+WHERE bucket_id NOT IN (SELECT id FROM buckets) LIMIT :limit
+"""
+
+
 def problems(read: Read) -> list[str]:
     """One sentence each, of every kind PROBLEMS_MAX at most. The check of the file's pages is one long read."""
     found = _pages(read)
@@ -94,8 +109,21 @@ def problems(read: Read) -> list[str]:
         for check in _BY_SEQUENCE:
             found += [row[1] for row in read(_SLICE + check, {"after": after, "last": last})]
         after = last
-    for check in _ONCE:
+    for check in (*_ONCE, _USAGE_OF_NOBODY):
         found += [row[0] for row in read(check, {"limit": PROBLEMS_MAX})]
+    return found + _miscounted(read)
+
+
+def _miscounted(read: Read) -> list[str]:
+    found: list[str] = []
+    after = 0
+    while len(found) < PROBLEMS_MAX and (buckets := read(_BUCKETS, {"after": after, "limit": _SLICE_ROWS})):
+        after = buckets[-1][0]
+        try:
+            wrong = [name for id_, name in buckets if read(_MISCOUNTED, {"id": id_})]
+        except apsw.InterruptError:
+            return [*found, "Counting objects was interrupted, for it kept the write-ahead log from being emptied."]
+        found += [f"what bucket {name} holds is counted wrong" for name in wrong]
     return found
 
 

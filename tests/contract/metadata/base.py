@@ -10,6 +10,8 @@ import pytest
 from app.metadata.base import MetadataStore
 from tests.contract.metadata.scene import Scene
 
+USAGES_MAX = 1_000
+
 
 class Contract:
     """`remembers_ops`: the engine records op ids without a consumer too, so a repeat answers as the first call did."""
@@ -22,5 +24,8 @@ class Contract:
         pytest.fail("a class that takes the contract over overrides the fixture `store`")
 
     @pytest.fixture
-    def scene(self, store: MetadataStore) -> Scene:
-        return Scene(store)
+    def scene(self, store: MetadataStore) -> Iterator[Scene]:
+        """What a test leaves behind, whatever it has done, is counted as it is."""
+        scene = Scene(store)
+        yield scene
+        assert scene.store.usage(USAGES_MAX) == scene.counted()

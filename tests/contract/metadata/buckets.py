@@ -46,6 +46,7 @@ class BucketContract(Contract):
 
     def test_racing_creators_have_exactly_one_winner(self, scene: Scene) -> None:
         news = [NewBucket("raced", f"{number:064x}", REGION, START_MS) for number in range(16)]
+        scene.owners |= {new.owner_id for new in news}
         ops = [scene.op() for _ in news]
         results = race([partial(scene.store.create_bucket, new, op) for new, op in zip(news, ops, strict=True)])
         winners = [result for result in results if not isinstance(result, Exception)]

@@ -17,6 +17,8 @@ from app.domain.errors import S3Error
 from app.domain.types import (
     NULL_VERSION,
     BlobRef,
+    BucketQuery,
+    BucketUsage,
     Completion,
     Condition,
     Content,
@@ -29,6 +31,8 @@ from app.domain.types import (
     Removal,
     Removed,
     Upload,
+    UploadQuery,
+    Usage,
     Version,
     Versioning,
     VersionQuery,
@@ -47,8 +51,30 @@ T = TypeVar("T")
 class Scene:
     def __init__(self, store: MetadataStore) -> None:
         self.store = store
+        self.owners = {OWNER, OTHER}  # whose buckets are counted
         self.now_ms = START_MS
         self._numbers: Iterator[int] = itertools.count(1)
+
+    def counted(self) -> Usage:
+        """What the store holds, by counting rows."""
+        buckets = [each.name for owner in self.owners for each in self.store.list_buckets(BucketQuery(owner)).entries]
+        rows: list[Version] = []
+        while page := self.store.scan_versions(rows[-1].sequence if rows else 0, 1_000):
+            rows += page
+        kept = [row for row in rows if not row.is_delete_marker]
+        usages = []
+        for name in buckets:
+            own = [row for row in kept if row.bucket == name]
+            current = sum(row.is_current for row in own)
+            usages.append(BucketUsage(name, current, len(own), sum(row.size_bytes for row in own)))
+        return Usage(
+            buckets=len(buckets),
+            uploads_open=sum(len(self.store.list_uploads(UploadQuery(name)).entries) for name in buckets),
+            objects=sum(row.is_current for row in kept),
+            versions=len(kept),
+            size_bytes=sum(row.size_bytes for row in kept),
+            largest=tuple(sorted(usages, key=lambda each: (-each.size_bytes, each.bucket))),
+        )
 
     # -- names ---------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ BOUNDS = Bounds(
     reserve_bytes=0, ballast_bytes=0, wal_checkpoint_bytes=MIB, wal_restart_bytes=4 * MIB, wal_limit_bytes=8 * MIB
 )
 BODY = bytes(60_000)
+DUE_BYTES = MIB - 2 * len(
+    BODY
+)  # of bodies: with all else that goes with them a checkpoint is due, and nobody waits for it
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_writes_go_on_while_a_checkpoint_does_and_wait_when_it_lasts(path: str) 
     disk = FaultyDisk()
     with running_writer(path, vfs=disk.vfs_name, bounds=BOUNDS) as writer:
         with disk.held():
-            write(writer, MIB, "k")
+            write(writer, DUE_BYTES, "k")
             assert disk.is_waiting.wait(10)
             writer.submit(put("meanwhile"))
             answers = [Background(writer, put(f"more{number}", BODY)) for number in range(40)]
@@ -94,7 +97,7 @@ def test_a_checkpoint_that_another_process_does_is_left_to_it(path: str) -> None
     slow = FaultyDisk()
     with running_writer(path, vfs=slow.vfs_name, bounds=BOUNDS) as other, running_writer(path, bounds=BOUNDS) as writer:
         with slow.held():
-            write(other, MIB, "k")
+            write(other, DUE_BYTES, "k")
             assert slow.is_waiting.wait(10)
             write(writer, 3 * MIB, "k")
             assert wal_bytes(path) > 3 * MIB
@@ -120,7 +123,7 @@ def test_closing_waits_for_a_checkpoint_under_way(path: str) -> None:
     disk = FaultyDisk()
     with contextlib.ExitStack() as hold, running_writer(path, vfs=disk.vfs_name, bounds=BOUNDS) as writer:
         hold.enter_context(disk.held())
-        write(writer, MIB, "k")
+        write(writer, DUE_BYTES, "k")
         assert disk.is_waiting.wait(10)
         threading.Timer(0.2, hold.close).start()
         writer._keeper.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from app.domain.types import Listed, ListQuery, VersionQuery
+from app.domain.types import BucketUsage, Listed, ListQuery, VersionQuery
 from app.metadata.sql import migrate as migrating
 from app.metadata.sql.connections import PAGE_SIZE_BYTES, SchemaMismatch
 from app.metadata.sql.schema import MIGRATIONS, SCHEMA_VERSION
@@ -262,3 +263,24 @@ def test_building_an_index_killed_anywhere_is_done_next_time(tmp_path: Path, kil
     assert done.returncode == -9, done.stderr
     assert version(path) == 2
     assert is_right(path)
+
+
+def test_what_is_there_is_counted_by_the_fifth_schema(tmp_path: Path) -> None:
+    path = str(tmp_path / "metadata.db")
+    made_second(path)
+    migrating.migrate(path, MIGRATIONS[:2])
+    connection = apsw.Connection(path)
+    connection.execute("INSERT INTO buckets VALUES (2, 'empty', 'o', 'r', 1, '', 1)")
+    query = "SELECT sum(is_current AND NOT is_marker), sum(NOT is_marker), sum(size_bytes) FROM versions"
+    counted = connection.execute(query).get
+    connection.close()
+    store = SqliteStore.from_path(path)
+    store.migrate()
+    store.open()
+    usage = store.usage(10)
+    assert usage.largest == (BucketUsage(BUCKET, *counted), BucketUsage("empty", 0, 0, 0))
+    assert (usage.buckets, usage.objects, usage.versions, usage.size_bytes) == (2, *counted)
+    assert store.usage(1).largest == usage.largest[:1]
+    assert store.usage(0) == dataclasses.replace(usage, largest=())
+    assert store.verify() == []
+    store.close()

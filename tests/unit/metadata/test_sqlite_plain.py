@@ -29,7 +29,7 @@ from app.metadata.sql.sqlite import SqliteStore
 from tests.unit.metadata.sqlite_scenes import BUCKET, OWNER, made_store, new_version, running_writer
 from tests.unit.metadata.test_sqlite_group_commit import as_one_group, keys_in
 
-TABLES = ("versions", "inline_data", "garbage", "changes", "plan")
+TABLES = ("versions", "inline_data", "garbage", "changes", "plan", "bucket_usage")
 
 
 class LongPublish(PublishRequest):

@@ -185,10 +185,13 @@ def test_checks_of_the_data_find_what_was_broken(tmp_path: Path) -> None:
     connection.execute("DELETE FROM inline_data WHERE sequence = (SELECT min(sequence) FROM versions)")
     connection.execute("UPDATE versions SET is_current = 0 WHERE key = 'b'")
     connection.execute("INSERT INTO inline_data VALUES (99999, x'00')")
+    connection.execute("INSERT INTO bucket_usage VALUES (99998, 0, 0, 0)")
     connection.close()
     problems = store.verify()
     store.close()
-    assert len(problems) == 3
+    assert len(problems) == 5
+    assert any("counted wrong" in problem for problem in problems)
+    assert any("which is not there" in problem for problem in problems)
     assert any("inline bytes of version" in problem for problem in problems)
     assert any("is_current" in problem for problem in problems)
     assert any("belong to no version" in problem for problem in problems)
