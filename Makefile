@@ -79,6 +79,10 @@ growth: $(VENV)/.dev ## Measure how cost grows with keys, buckets, users and cli
 locust: $(VENV)/.dev ## Load a running server: Locust's web UI on 127.0.0.1:8089
 	@exec $(BIN)/locust -f loadtests/locustfile.py --host http://127.0.0.1:9000 --web-host 127.0.0.1 --class-picker $(ARGS)
 
+.PHONY: chart
+chart: $(VENV)/.dev ## Write what the Helm chart has from elsewhere: its README's table, its schema, the load tests
+	@exec $(BIN)/python -m helm.generate $(ARGS)
+
 .PHONY: test-deps
 test-deps: ## Install the programs that the client tests need (Debian; as root)
 	@PYTHON="$(PYTHON)" sh tests/install-components.sh

@@ -21,6 +21,7 @@ AWS_CLI = Path(__file__).parent.parent / ".tools" / "aws-cli" / "bin" / "aws"
 NGINX = Path(__file__).parent.parent / ".tools" / "nginx" / "usr" / "sbin" / "nginx"
 AZURITE = Path(__file__).parent.parent / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 FAKE_GCS = Path(__file__).parent.parent / ".tools" / "fake-gcs-server"
+HELMS = {major: Path(__file__).parent.parent / ".tools" / f"helm{major}" / "helm" for major in (3, 4)}
 NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
 
 # Commands whose Debian package has another name.
@@ -62,6 +63,17 @@ def require_fake_gcs() -> str:
     path = str(FAKE_GCS) if FAKE_GCS.is_file() else shutil.which("fake-gcs-server")
     if path is None:
         _missing("fake-gcs-server", "make test-deps, with Go 1.21 or newer")
+    return path
+
+
+def require_helm(major: int) -> str:
+    """Helm 3 or 4, of `make test-deps`, or the first on the PATH that is of this major version."""
+    if HELMS[major].is_file():
+        return str(HELMS[major])
+    path = shutil.which("helm")
+    asked = [path or "true", "version", "--template", "{{.Version}}"]
+    if path is None or not subprocess.run(asked, capture_output=True, text=True).stdout.startswith(f"v{major}."):
+        _missing(f"helm {major}", "make test-deps, with Go 1.21 or newer")
     return path
 
 

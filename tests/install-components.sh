@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the programs that tests run against the server, or the server against them: Debian packages that are missing,
-# the npm packages of tests/clients, and the emulators of Google's and Azure's storage. Run again it does nothing. Without
+# the npm packages of tests/clients, the emulators of Google's and Azure's storage, and Helm. Run again it does nothing. Without
 # it those tests are skipped, and the closing summary counts them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -78,14 +78,19 @@ if ! cmp -s tests/azurite/package-lock.json "$azurite/installed-lock.json"; then
   cp "$azurite/package-lock.json" "$azurite/installed-lock.json"
 fi
 
-# fake-gcs-server. A Go since 1.21 fetches the release that the module asks for; an older one, as Debian 12 has it, cannot
-# build it: then its tests are skipped, and counted.
-fake_gcs=.tools/fake-gcs-server
-if [ ! -x "$fake_gcs" ]; then
+# What Go builds: fake-gcs-server, Helm 3 and Helm 4. A Go since 1.21 fetches the release that a module asks for; an older
+# one, as Debian 12 has it, cannot build them: then their tests are skipped, and counted.
+
+# built NAME PROGRAM MODULE: builds the module's program into the folder of PROGRAM, unless it is there.
+built() {
+  if [ -x "$2" ]; then return; fi
   if ! command -v go >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
     (apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends golang-go) || true
   fi
-  if ! GOBIN="$PWD/.tools" go install github.com/fsouza/fake-gcs-server@v1.55.1; then
-    echo "fake-gcs-server was not built: it takes Go 1.21 or newer. Tests of Google's storage will be skipped." >&2
+  if ! GOBIN="$PWD/$(dirname "$2")" go install "$3"; then
+    echo "$1 was not built: it takes Go 1.21 or newer. Tests that need it will be skipped." >&2
   fi
-fi
+}
+built fake-gcs-server .tools/fake-gcs-server github.com/fsouza/fake-gcs-server@v1.55.1
+built 'Helm 3' .tools/helm3/helm helm.sh/helm/v3/cmd/helm@v3.21.4
+built 'Helm 4' .tools/helm4/helm helm.sh/helm/v4/cmd/helm@v4.2.4

@@ -1,0 +1,1 @@
+"""Locust's users, one class for each kind of load; loadtests/locustfile.py gathers them."""
