@@ -42,6 +42,9 @@ def build_store(config: Config, counters: Metrics | NoMetrics | None = None) -> 
     from app.settings import chosen
 
     metadata = registry.metadata_store(config.metadata.engine, config)
+    count_writes = getattr(counters, "sqlite", None)
+    if count_writes is not None and hasattr(metadata, "watch"):
+        metadata.watch = count_writes()
     storage = registry.object_storages(config, getattr(counters, "backend", None))
     rules = [Rule(each.name, each.buckets, each.location, each.is_default) for each in config.storage.backends]
     limits = Limits(
@@ -69,10 +72,15 @@ class Lifecycle:
     """What a process opens after it was forked, and what a start has to put right before. The application's `lifecycle`."""
 
     def __init__(
-        self, store: Store, short_way: ShortWay | None = None, prepare: Callable[[], object] | None = None
+        self,
+        store: Store,
+        short_way: ShortWay | None = None,
+        prepare: Callable[[], object] | None = None,
+        counters: Metrics | None = None,
     ) -> None:
-        """`prepare` is called when the engines are open and before anything is served."""
+        """`prepare` is called when the engines are open and before anything is served. `counters`: where somebody counts."""
         self.store = store
+        self.counters = counters
         self._prepare = prepare
         self.short_way = short_way  # for a server that can answer hot requests without WSGI
 
@@ -92,7 +100,13 @@ class Lifecycle:
         remember_names(self.store)
         if self._prepare is not None:
             self._prepare()
-        runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}").run_forever)
+        counters, watch = self.counters, None
+        if counters is not None:
+            counters.open()
+            watch = counters.background("sweep")
+            depth = getattr(self.store.metadata, "queue_depth", int)
+            runtime.spawn(counters.vitals(depth, runtime.sleep).run_forever)
+        runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}", watch=watch).run_forever)
 
     def close(self) -> None:
         self.store.storage.close()
@@ -113,7 +127,8 @@ def create_app(config: Config) -> Front:
     probes = _health_checks(store) if config.observability.health_check else None
     # Where metadata outlive a process, recovery has done it once for all workers.
     prepare = None if store.metadata.shared else partial(ensure_default_buckets, config, store)
-    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None, prepare)
+    counting = counters if isinstance(counters, metrics.Metrics) else None
+    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None, prepare, counting)
 
     def make_flask() -> S3Flask:
         from app.observe.endpoints import service_blueprint
@@ -126,7 +141,9 @@ def create_app(config: Config) -> Front:
         application.register_blueprint(service_blueprint(probes, counters, may_read))
         return application
 
-    return Front(make_flask, lifecycle, probes, domains, METRICS_PATHS if config.observability.metrics_bind else ())
+    elsewhere = METRICS_PATHS if config.observability.metrics_bind else ()
+    count = None if counting is None else counting.requests.service
+    return Front(make_flask, lifecycle, probes, domains, elsewhere, count)
 
 
 def ensure_default_buckets(config: Config, store: Store) -> None:
@@ -164,7 +181,7 @@ def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domai
         from app.s3.proxies import TrustedProxies
 
         proxies = TrustedProxies(server.trusted_proxies)
-    record = _recorder(counters, logging.request_log(config.server.log_level, config.server.log_format))
+    record = _recorder(logging.request_log(config.server.log_level, config.server.log_format))
     if config.observability.audit_file:
         record = _audited(record, config.observability.audit_file)
     known = (credentials(config).get, server.region, server.signing_hosts, time.time)
@@ -180,6 +197,7 @@ def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domai
         store,
         Settings(domains, enforces_access=config.auth.enabled, proxies=proxies),
         record,
+        getattr(counters, "requests", None),
     )
 
 
@@ -203,9 +221,8 @@ def credentials(config: Config) -> dict[str, Credential]:
     return known
 
 
-def _recorder(counters: Metrics | NoMetrics, log_request: RequestLog) -> Recorder:
+def _recorder(log_request: RequestLog) -> Recorder:
     def record(outcome: Outcome, seconds: float) -> None:
-        counters.record_request(outcome.operation, outcome.status, seconds, outcome.bytes_in, outcome.bytes_out)
         log_request(
             request_id=outcome.request_id,
             operation=outcome.operation,

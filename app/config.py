@@ -176,6 +176,9 @@ class Observability:
         is_secret=True,
     )
     metrics_token_file: str = setting("", Text(), "file that holds it instead")
+    bucket_labels_max: int = setting(
+        100, Integer(0, 10_000), "buckets that metrics name, the first that get requests; the rest are __other__"
+    )
     health_check: bool = setting(True, Flag(), "answer /health, /healthz and /readyz")
     audit_file: str = setting("", Text(), "file that gets a JSON line for every request; empty: none")
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Protocol
 
 from app import runtime
 from app.core.orphans import OrphanHunt, delete_all, members_of, remember_names
@@ -47,6 +48,14 @@ class SweepReport:
     temporary_removed: int = 0
 
 
+class Watch(Protocol):
+    """Who counts. A run is all slices of one step until there is nothing more to do at once."""
+
+    def ran(self, seconds: float) -> None: ...
+    def failed(self) -> None: ...
+    def did(self, action: str, count: int) -> None: ...
+
+
 @dataclass(slots=True)
 class Step:
     """`run(now_ms)` does one slice and says whether there may be more to do at once."""
@@ -57,6 +66,7 @@ class Step:
     due_s: float = 0.0
     failures: int = 0
     before: dict[str, int] | None = None  # the counts when this run of slices began
+    began_s: float = 0.0  # … and when that was
 
     def postpone(self, now_s: float) -> float:
         """Give the time until the next try after a failure: twice as long each time, to a bound."""
@@ -76,7 +86,9 @@ class Sweeper:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = runtime.sleep,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._store = store
         self._holder = holder
         self._monotonic = monotonic
@@ -147,7 +159,7 @@ class Sweeper:
     def _attempt(self, step: Step, now_s: float) -> bool:
         """One slice of a step at its time in the loop; false too when it failed."""
         if step.before is None:
-            step.before = asdict(self.report)
+            step.before, step.began_s = asdict(self.report), now_s
         try:
             answer = step.run(self._store.now_ms())
         except Exception as error:
@@ -155,19 +167,25 @@ class Sweeper:
             wait_s = step.postpone(now_s)
             fields = {"step": step.name, "error": type(error).__name__, "retry_s": wait_s, "failures": step.failures}
             _log.warning("sweep.failed", extra=fields, exc_info=True)
+            if self._watch is not None:
+                self._watch.failed()
             return False
         step.failures = 0
         # A step with more to do stands behind every other one that is due.
         step.due_s = now_s if answer and step.name != "lease" else now_s + step.every_s
-        if not answer:
+        if not answer and step.name != "lease":
             self._finish(step, step.before)
         return answer
 
     def _finish(self, step: Step, before: dict[str, int]) -> None:
-        """Say what a run of slices did, if it did anything."""
+        """Count a run of slices, and say what it did, if it did anything."""
         done = {name: count - before[name] for name, count in asdict(self.report).items() if count != before[name]}
         if done:
             _log.info("sweep.finished", extra={"step": step.name, **done})
+        if self._watch is not None:
+            self._watch.ran(self._monotonic() - step.began_s)
+            for name, count in done.items():
+                self._watch.did(name, count)
         step.before = None
 
     def _take_lease(self, now_ms: int) -> bool:

@@ -232,6 +232,7 @@ class Described(NamedTuple):
 
     before: bytes
     behind: bytes
+    place: int  # where such an answer is counted; 0: nowhere
 
 
 class Published(NamedTuple):

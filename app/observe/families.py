@@ -74,13 +74,13 @@ S3_FIRST_BYTE = Family(
 S3_ERRORS = Family("s3_errors_total", "counter", "S3 errors that were answered, by their code", ("s3_code",))
 S3_REJECTED = Family(
     "s3_rejected_total", "counter",
-    "Refused before S3 was asked, or without it: bad_request and head_timeout (the head), connection_limit (newcomers "
-    "that a full worker let wait), descriptors (none free), too_slow (the client), failed (no answer could be made), "
-    "slow_down (answered 503, and in the other counts too)",
+    "Refused before S3 was asked, or without it: bad_request and head_timeout (the head), connection_limit (each look of "
+    "a full worker at newcomers that wait), descriptors (none free), too_slow (the client), failed (no answer could be "
+    "made), slow_down (answered 503, and in the other counts too)",
     ("reason",),
 )  # fmt: skip
-BYTES_RECEIVED = Family("bytes_received_total", "counter", "Bytes of request bodies")
-BYTES_SENT = Family("bytes_sent_total", "counter", "Bytes of answers' bodies")
+BYTES_RECEIVED = Family("bytes_received_total", "counter", "Bytes of S3 requests' bodies")
+BYTES_SENT = Family("bytes_sent_total", "counter", "Bytes of S3 answers' bodies")
 
 # -- Counted by themselves -------------------------------------------------------------------------------------------
 

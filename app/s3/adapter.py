@@ -13,6 +13,7 @@ import flask
 from werkzeug.routing import BaseConverter, Rule as FlaskRule
 
 from app.s3.blueprint import S3Blueprint
+from app.s3.outcome import Ending
 from app.s3.pipeline import Incoming, Pipeline
 from app.s3.request import Headers, S3Response
 from app.s3.sending import SentBody, start_line
@@ -91,11 +92,11 @@ def _view(pipeline: Pipeline) -> Callable[[], flask.typing.ResponseReturnValue]:
 class _WsgiResponse(flask.Response):
     """Our response as Flask takes it. It starts the WSGI response itself: Werkzeug would rewrite headers and HEAD."""
 
-    def __init__(self, answer: S3Response, finish: Callable[[int], None]) -> None:
+    def __init__(self, answer: S3Response, ending: Ending) -> None:
         super().__init__(status=answer.status)
         self._answer = answer
-        self._finish = finish
+        self._ending = ending
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         start_response(*start_line(self._answer))
-        return SentBody(self._answer, self._finish)
+        return SentBody(self._answer, self._ending, self._ending.begin)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -33,7 +33,7 @@ from app.domain.types import FileSpan, Lookup
 from app.s3 import preflight, xml
 from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
-from app.s3.outcome import Outcome, Recorder, Repeat
+from app.s3.outcome import Counts, Ending, Handled, Outcome, Recorder, Repeat
 from app.s3.permission import authorise
 from app.s3.request import Headers, Query, S3Request, S3Response, Target
 from app.s3.routing import Needs, Router, Rule
@@ -79,7 +79,7 @@ class Incoming(NamedTuple):
 class Routed(NamedTuple):
     """One parse of a request, and the rule it leads to. `proof`: of a request that came before, byte for byte.
 
-    `form` is there where a whole object is asked for and nothing else: "", or "ENABLED" where its checksum is too.
+    `form` is there where a whole object is asked for and nothing else: the method, with " ENABLED" where its checksum is too.
     """
 
     target: Target
@@ -119,13 +119,16 @@ class Pipeline:
         store: Store,
         settings: Settings,
         record: Recorder,
+        counts: Counts | None = None,
     ) -> None:
+        """`counts` counts what is answered, where somebody does; `record` is told of it behind that."""
         self.router = router
         self._authenticator = authenticator
         self._store = store
         self._settings = settings
         self._proxies = settings.proxies
         self._record = record
+        self._counts = counts
 
     def route(self, method: str, raw_target: str, headers: Headers) -> Routed | None:
         """Where a request goes that names an object, and has a rule; None for all others. Decides nothing."""
@@ -180,17 +183,22 @@ class Pipeline:
         outcome = Outcome(
             new_request_id(), rule.method, rule.operation, bucket, key, principal, remote_address, 200, started=started
         )
-        return Repeat(described, body, outcome, self._record)
+        seconds = time.perf_counter() - started
+        place = described.place
+        if place and self._counts is not None:
+            self._counts.again(place, seconds, len(body))
+        return Repeat(described, body, outcome, self._record, seconds)
 
-    def handle(self, incoming: Incoming, routed: Routed | None = None) -> tuple[S3Response, Callable[[int], None]]:
-        """The answer, and what is to be called with the number of body bytes sent when sending has ended.
+    def handle(self, incoming: Incoming, routed: Routed | None = None) -> tuple[S3Response, Ending]:
+        """The answer, and what is to be told when sending begins and called when it has ended.
 
         `routed` is what `route` or `prove` gave for this request, where one was asked.
         """
         remote_address = incoming.remote_address
         if self._proxies is not None:
             remote_address = self._proxies.client(incoming.headers, remote_address)
-        outcome = Outcome(new_request_id(), incoming.method, remote_address=remote_address)
+        outcome = Handled(new_request_id(), incoming.method, remote_address=remote_address)
+        ending = Ending(outcome, self._counts, self._record)
         try:
             response = self._answer(incoming, outcome, routed)
         except S3Error as error:
@@ -200,14 +208,9 @@ class Pipeline:
             response = self._refusal(InternalError(), incoming, outcome)
         outcome.status = response.status
         _complete(response, incoming.method, outcome.request_id)
+        return response, ending
 
-        def finish(sent_bytes: int) -> None:
-            outcome.bytes_out = sent_bytes
-            self._record(outcome, time.perf_counter() - outcome.started)
-
-        return response, finish
-
-    def _answer(self, incoming: Incoming, outcome: Outcome, routed: Routed | None) -> S3Response:
+    def _answer(self, incoming: Incoming, outcome: Handled, routed: Routed | None) -> S3Response:
         headers = incoming.headers
         rule: Rule | None
         no_rule: S3Error | None = None
@@ -251,6 +254,7 @@ class Pipeline:
             enforces_access=self._settings.enforces_access,
         )
         request.looked_up = _look_up(request)
+        outcome.has_bucket = request.looked_up is not None
         authorise(request)
         if target.key is not None:
             refuse_protections(headers, encrypted_at_rest=self._store.encrypted_at_rest)
@@ -258,19 +262,24 @@ class Pipeline:
             response = rule.view(request)
         finally:
             outcome.bytes_in = request.received_bytes
+            outcome.object_bytes = request.object_bytes
         if self._store.encrypted_at_rest and rule.operation in _OF_OBJECT_BYTES:
             response.headers.append(ENCRYPTED_AT_REST)
         if routed is not None and routed.form is not None:
-            self._keep_description(request, routed.form, response)
+            self._keep_description(request, routed.form, response, outcome)
         return response
 
-    def _keep_description(self, request: S3Request, form: str, response: S3Response) -> None:
+    def _keep_description(self, request: S3Request, form: str, response: S3Response, outcome: Handled) -> None:
         """For `repeat`, where the engine keeps what it has looked up."""
         found = request.looked_up
         if found is None or (found.described is not None and form in found.described):
             return
         known = self._store.metadata.known(found.bucket.name, request.key, inline=request.rule.needs is Needs.CONTENT)
-        described = describe(response) if known is found else None
+        if known is not found or response.status != 200:
+            return
+        outcome.status = 200
+        body_bytes = 0 if request.method == "HEAD" else response.content_length or 0
+        described = describe(response, 0 if self._counts is None else self._counts.place(outcome, 0, body_bytes))
         if described is not None:
             found.described = {**(found.described or {}), form: described}
 
@@ -307,7 +316,9 @@ def _form(rule: Rule, query: Query, headers: Headers) -> str | None:
     if not _OF_PLAIN_READS.issuperset(headers.amz_names):
         return None
     mode = headers.get("x-amz-checksum-mode")
-    return "" if mode is None else "ENABLED" if mode.upper() == "ENABLED" else None
+    if mode is not None and mode.upper() != "ENABLED":
+        return None
+    return rule.method if mode is None else f"{rule.method} ENABLED"
 
 
 def _add_context(error: S3Error, headers: Headers, outcome: Outcome) -> None:

@@ -158,6 +158,7 @@ class S3Request:
     is_signed: bool = False
     enforces_access: bool = True
     body_tags: Tags | None = None  # those that a view has read from the body, for a policy that asks
+    object_bytes: int | None = None  # of the object that the view has written
     _payload: Payload | None = None
 
     @property

@@ -17,12 +17,16 @@ class SentBody:
     """Iterates a body and reports its end once.
 
     `length` is the body's as the head tells it: for HEAD, of a body that is not sent.
-    A server that knows `span` may send the file itself, and one that knows `whole` all bytes at once; it then sets `sent`.
+    A server that knows `span` may send the file itself, and one that knows `whole` all bytes at once; it then sets `sent`,
+    and calls `begin` before the first byte goes out: with the number of bytes where all go out, else with None.
     """
 
-    __slots__ = ("_body", "_finish", "length", "sent", "span", "whole")
+    __slots__ = ("_body", "_finish", "begin", "length", "sent", "span", "whole")
 
-    def __init__(self, answer: S3Response, finish: Callable[[int], None]) -> None:
+    def __init__(
+        self, answer: S3Response, finish: Callable[[int], None], begin: Callable[[int | None], None] | None = None
+    ) -> None:
+        self.begin = begin or _nobody_counts
         self._body = body = answer.body
         self._finish: Callable[[int], None] | None = finish
         self.whole = body if isinstance(body, bytes) else None
@@ -37,8 +41,11 @@ class SentBody:
             body = self._body = content.chunks(body)
         for chunk in (body,) if isinstance(body, bytes) else body:
             if chunk:
+                if not self.sent:
+                    self.begin(None)
                 yield chunk
                 self.sent += len(chunk)
+        self.begin(None)
 
     def close(self) -> None:
         if self._finish is None:
@@ -51,8 +58,12 @@ class SentBody:
             finish(self.sent)
 
 
-def describe(answer: S3Response) -> Described | None:
-    """The headers of an answer of 200 as bytes; None for other answers, and where a header cannot be sent as it is."""
+def _nobody_counts(whole_bytes: int | None) -> None:
+    """Where metrics are off."""
+
+
+def describe(answer: S3Response, place: int) -> Described | None:
+    """The headers of an answer of 200 as bytes, and where it is counted; None for other answers, and where a header cannot be sent as it is."""
     if answer.status != 200 or answer.content_length is None:
         return None
     before = "".join([f"{name}: {value}\r\n" for name, value in answer.headers])
@@ -60,7 +71,7 @@ def describe(answer: S3Response) -> Described | None:
         return None
     behind = f"\r\nx-amz-id-2: {HOST_ID}\r\nContent-Length: {answer.content_length}\r\n\r\n"
     try:
-        return Described(f"\r\n{before}x-amz-request-id: ".encode("latin-1"), behind.encode("latin-1"))
+        return Described(f"\r\n{before}x-amz-request-id: ".encode("latin-1"), behind.encode("latin-1"), place)
     except UnicodeEncodeError:
         return None
 

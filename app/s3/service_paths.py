@@ -52,6 +52,16 @@ def asks_service(environ: dict[str, Any], domains: Sequence[str]) -> bool:
     )
 
 
+def template_of(environ: dict[str, Any], domains: Sequence[str]) -> str | None:
+    """The service's path that a request asks for, of a bounded set; None where it is S3's."""
+    path = path_of(environ)
+    if path.startswith(SERVICE_PREFIX):
+        return SERVICE_PREFIX
+    if environ.get(LISTENER) and path not in SERVICE_PATHS:
+        return "/"
+    return path if path in SERVICE_PATHS and asks_service(environ, domains) else None
+
+
 def is_served_by_listener(environ: dict[str, Any]) -> bool:
     """Whether the request's listener has such a path at all. S3's has any."""
     name = environ.get(LISTENER)

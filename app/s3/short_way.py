@@ -40,6 +40,6 @@ class ShortWay:
 
     def answer(self, incoming: Incoming, start: Start, routed: Routed) -> SentBody:
         """Begin the answer and give its body."""
-        answer, finish = self._pipeline.handle(incoming, routed)
+        answer, ending = self._pipeline.handle(incoming, routed)
         start(*start_line(answer))
-        return SentBody(answer, finish)
+        return SentBody(answer, ending, ending.begin)

@@ -77,8 +77,10 @@ class Acceptor:
 
         A turn of a full worker takes milliseconds: many new clients would wait long for one connection in each.
         """
-        for _ in range(TAKEN_AT_ONCE_MAX):
+        for taken in range(TAKEN_AT_ONCE_MAX):
             if not self._service.make_room():
+                if not taken:
+                    self._service.note_rejected("connection_limit")  # somebody waits, or nothing were readable
                 self._look_again(FULL_PAUSE_S)
                 return
             if self._yields < YIELDS_MAX and self._is_ahead is not None and self._is_ahead():
@@ -109,6 +111,7 @@ class Acceptor:
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._is_exhausted = True
+                self._service.note_rejected("descriptors")
                 _log.warning("accept.exhausted", extra={"error": errno.errorcode.get(error.errno or 0, "?")})
             return error.errno == errno.ECONNABORTED
         if self._is_paced:

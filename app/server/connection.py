@@ -18,6 +18,7 @@ from typing import Any
 from app.domain.errors import InternalError, RequestTimeout, S3Error
 from app.s3.outcome import Repeat
 from app.s3.pipeline import Incoming, Routed
+from app.s3.sending import SentBody
 from app.server.body import NO_BODY, NoBody, Wire
 from app.server.environ import make_environ
 from app.server.head import HeadReader, RequestHead, check_arriving, refused_request
@@ -162,6 +163,8 @@ class Connection:
         try:
             keeps = serve()
         except (Disconnected, TooSlow) as error:
+            if isinstance(error, TooSlow):
+                self._service.note_rejected("too_slow")
             self._note_lost(error)
         finally:
             if keeps:
@@ -211,7 +214,7 @@ class Connection:
         except (Disconnected, TooSlow):
             raise
         except Exception as error:
-            return self._answer_failure(error, head, response)
+            return self._answer_failure(error, head, response, is_counted=isinstance(body, SentBody))
         finally:
             close = getattr(body, "close", None)
             if close is not None:
@@ -253,25 +256,31 @@ class Connection:
         try:
             return self._transport.send_now(data)
         except Disconnected:
-            answer.finish(0)
+            answer.finish(0, has_waited=True)
             raise
 
     def _send_rest(self, answer: Repeat, data: bytes, sent: int) -> bool:
         """As `_send_known`, of an answer of which so much is sent."""
+        has_waited = sent < len(data)
         try:
-            if sent < len(data):
+            if has_waited:
                 self._transport.send(memoryview(data)[sent:], self._service.limits.send_pace())
                 sent = len(data)
         finally:
-            answer.finish(max(0, sent - (len(data) - len(answer.body))))
+            answer.finish(max(0, sent - (len(data) - len(answer.body))), has_waited=has_waited)
         return not self._service.is_stopping
 
-    def _answer_failure(self, error: Exception, head: RequestHead, response: Response) -> bool:
-        """An error that the application let through: an answer where none has begun, in any case the end."""
+    def _answer_failure(self, error: Exception, head: RequestHead, response: Response, *, is_counted: bool) -> bool:
+        """An error that the application let through: an answer where none has begun, in any case the end.
+
+        `is_counted`: the pipeline counts the request when its body is closed.
+        """
         if not isinstance(error, S3Error):
             _log.error("request.failed", extra={"method": head.method}, exc_info=error)
             error = InternalError()
         if not response.is_begun:
+            if not is_counted:
+                self._service.note_rejected("failed")
             self._refuse(error, head.method, head.target.partition("?")[0])
         return False
 
@@ -318,6 +327,7 @@ class Connection:
     # -- refusals ------------------------------------------------------------------------------------------------
 
     def _refuse_head(self, error: S3Error) -> None:
+        self._service.note_rejected("head_timeout" if isinstance(error, RequestTimeout) else "bad_request")
         method, path = refused_request(self._transport.peek())
         self._refuse(error, method, path)
         self._linger()

@@ -89,7 +89,6 @@ class MasterHooks:
         os.close(server.reign.lifeline_write)
 
     def child_exit(self, server: Any, worker: BleepWorker) -> None:
-        metrics.child_exit(worker.pid)
         server.reign.shares.give_back(worker.slot)
 
     def _observe(self) -> None:

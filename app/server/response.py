@@ -111,13 +111,16 @@ class Response:
     def _send_whole(self, body: SentBody, whole: bytes) -> None:
         """An answer of our own that is here as a whole."""
         if self._is_bodiless():
-            self._begin(self._make_own_head())
+            head = self._make_own_head()
+            body.begin(0)
+            self._begin(head)
             return
         if len(whole) != body.length:
             _log.error("response.length_wrong", extra={"declared_bytes": body.length, "sent_bytes": len(whole)})
             self.keeps_alive = False
             whole = whole[: body.length]
         head = self._make_own_head()
+        body.begin(len(whole))
         if len(whole) <= COPY_MAX_BYTES:
             self._begin(head + whole)
         else:
@@ -128,6 +131,8 @@ class Response:
         """`body.sent` is kept up while sending."""
         head = self._make_head(span.length)
         declared = self._declared
+        if isinstance(body, SentBody):
+            body.begin(None)
         self._begin(head, more=span.length > 0)
         end = span.length if declared is None else min(span.length, declared)
         while body.sent < end:
@@ -307,7 +312,7 @@ http_date = _DateCache()
 
 def repeated(answer: Repeat) -> bytes:
     """All bytes of an answer that has been made before, to a client of HTTP/1.1 that stays."""
-    before, behind = answer.described
+    before, behind, _ = answer.described
     return b"".join((_opening_bytes(int(time())), before, answer.outcome.request_id.encode(), behind, answer.body))
 
 

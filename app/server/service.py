@@ -30,7 +30,7 @@ class Service:
     """One per worker, made in it. Connections enter and leave by themselves.
 
     `short_way` is the application's, for requests that it answers without WSGI; None: it has none. `note_connections` is
-    told how many connections there are whenever that changes.
+    told how many connections there are whenever that changes, `note_rejected` why a request was refused here, in a word.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Service:
         tls: ssl.SSLContext | None = None,
         short_way: ShortWay | None = None,
         note_connections: Callable[[int], None] | None = None,
+        note_rejected: Callable[[str], None] | None = None,
     ) -> None:
         self.application = application
         self.limits = limits
         self.tls = tls
         self.short_way = short_way
         self._note_connections = note_connections or _nothing
+        self.note_rejected: Callable[[str], None] = note_rejected or _nothing
         self.is_stopping = False
         self.requests_served = 0
         self.loop = gevent.get_hub().loop
@@ -109,7 +111,7 @@ class Service:
                 connection.give_up()
 
 
-def _nothing(connections: int) -> None:
+def _nothing(told: object) -> None:
     """There is nobody to be told."""
 
 

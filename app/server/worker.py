@@ -111,9 +111,11 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         """By listener: S3's, and one without the short way and with room of its own for each of the others."""
         tls = _tls_context(self.cfg.certfile, self.cfg.keyfile) if self.cfg.is_ssl else None
         shares, limits = self.shares, fitting_limits(self.limits)
-        short_way = getattr(getattr(self.wsgi, "lifecycle", None), "short_way", None)
+        lifecycle = getattr(self.wsgi, "lifecycle", None)
+        short_way, counters = getattr(lifecycle, "short_way", None), getattr(lifecycle, "counters", None)
+        rejected = None if counters is None else counters.rejected
         note = None if shares is None else partial(shares.note, self.slot)
-        services = {S3: Service(self.wsgi, limits, tls, short_way, note)}
+        services = {S3: Service(self.wsgi, limits, tls, short_way, note, rejected)}
         few = replace(limits, connections_max=min(limits.connections_max, SERVICE_CONNECTIONS_MAX))
         services |= {name: Service(self.wsgi, few, tls) for name in self.listener_names if name != S3}
         return services

@@ -19,7 +19,7 @@ from app.observe.metrics import Metrics, NoMetrics
 def client() -> Any:
     flask_app = flask.Flask("test", static_folder=None)
     metrics = Metrics()
-    metrics.record_request("GetObject", 200, 0.01, 0, 7)
+    metrics.requests.service("GET", "/health", 200, 0.01, 7)
     checks = HealthChecks({"metadata": lambda: Health(ok=True), "storage": lambda: Health(ok=True)})
     flask_app.register_blueprint(service_blueprint(checks, metrics))
     return flask_app.test_client()
@@ -37,7 +37,7 @@ def test_health_is_json_that_nobody_caches(client: Any, path: str) -> None:
 def test_metrics_are_prometheus_text(client: Any) -> None:
     answer = client.get("/metrics")
     assert answer.content_type.startswith("text/plain; version=0.0.4")
-    assert 'bleepstore_s3_operations_total{operation="GetObject",status="200"} 1.0' in answer.text
+    assert 'bleepstore_http_requests_total{method="GET",path="/health",status="200"} 1.0' in answer.text
 
 
 def test_the_api_is_described_in_json(client: Any) -> None:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from app.config import load_config
-from app.observe.metrics import DIRECTORY_PREFIX, Metrics, NoMetrics, for_config
+from app.observe.metrics import Metrics, NoMetrics, for_config
+from app.observe.slots import DIRECTORY_PREFIX
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 MASTER = """
 import os, signal, sys
 from app.config import load_config
-from app.observe import metrics
+from app.observe import metrics, slots
+from app.s3.outcome import Handled
 config = load_config({}, {})
 recorder = metrics.for_config(config)
 metrics.setup(config)
@@ -27,15 +29,18 @@ def worker(job):
         job()
         os._exit(0)
     return pid
-def count(times, operation="GetObject"):
+def count(times, operation="GetObject", bucket="b"):
+    recorder.requests.begun()
     for _ in range(times):
-        recorder.record_request(operation, 200, 0.002, 10, 100)
+        recorder.requests.whole(
+            Handled("", "GET", operation, bucket, "k", status=200, bytes_in=10, has_bucket=True), 0.002, 100
+        )
+    recorder.requests.over()
 def killed():
     count(5)
     os.kill(os.getpid(), signal.SIGKILL)
 def reap(pid):
     os.waitpid(pid, 0)
-    metrics.child_exit(pid)
 def show():
     sys.stdout.write(recorder.render()[0].decode())
     sys.stdout.flush()
@@ -105,10 +110,8 @@ def test_a_killed_worker_loses_no_count_and_its_successor_counts_on() -> None:
 
 
 def test_workers_that_come_and_go_leave_no_heap_of_files() -> None:
-    listing = run(
-        "for _ in range(10): reap(worker(killed))\nprint(sorted(os.listdir(os.environ['PROMETHEUS_MULTIPROC_DIR'])))\n"
-    )
-    assert listing.strip() == "['alive', 'counter_0.db', 'gauge_max_0.db', 'histogram_0.db', 'slot-0.lock']"
+    listing = run("for _ in range(10): reap(worker(killed))\nprint(sorted(os.listdir(slots.directory())))\n")
+    assert listing.strip() == "['alive', 'buckets', 'slot-0.cells', 'slot-0.lock']"
 
 
 def test_workers_that_live_at_once_count_into_files_of_their_own() -> None:
@@ -118,8 +121,7 @@ def test_workers_that_live_at_once_count_into_files_of_their_own() -> None:
         "def waits():\n"
         "    count(3); os.close(opened); os.read(gate, 1)\n"
         "pids = [worker(waits) for _ in range(3)]\n"
-        "directory = os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
-        "while len([n for n in os.listdir(directory) if n.startswith('counter')]) < 3: time.sleep(0.01)\n"
+        "while len([n for n in os.listdir(slots.directory()) if n.endswith('.cells')]) < 3: time.sleep(0.01)\n"
         "os.close(opened)\n"
         "for pid in pids: reap(pid)\n"
         "reap(worker(show))\n"
@@ -128,11 +130,11 @@ def test_workers_that_live_at_once_count_into_files_of_their_own() -> None:
 
 
 def test_a_dead_servers_directory_is_removed_by_the_next_start_and_a_live_ones_is_not() -> None:
-    left = Path(run("print(os.environ['PROMETHEUS_MULTIPROC_DIR'])").strip())
+    left = Path(run("print(slots.directory())").strip())
     assert left.name.startswith(DIRECTORY_PREFIX)
     kept = run(
         "import subprocess\n"
-        "mine = os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
+        "mine = slots.directory()\n"
         "subprocess.run([sys.executable, '-c', 'from app.observe import metrics; from app.config import load_config; "
         "metrics.setup(load_config({}, {}))'], check=True)\n"
         "print(os.path.isdir(mine))\n"
@@ -142,10 +144,7 @@ def test_a_dead_servers_directory_is_removed_by_the_next_start_and_a_live_ones_i
 
 
 def test_a_reload_keeps_the_directory() -> None:
-    same = run(
-        "before = os.environ['PROMETHEUS_MULTIPROC_DIR']; metrics.setup(config); "
-        "print(before == os.environ['PROMETHEUS_MULTIPROC_DIR'])"
-    )
+    same = run("before = slots.directory(); metrics.setup(config); print(before == slots.directory())")
     assert same.strip() == "True"
 
 
@@ -160,13 +159,12 @@ def test_openmetrics_is_given_to_those_who_ask_for_it() -> None:
 def test_switched_off_nothing_is_imported_or_made() -> None:
     assert isinstance(for_config(load_config({"observability.metrics": "false"}, {})), NoMetrics)
     code = (
-        "import os, sys\nfrom app.config import load_config\nfrom app.observe import metrics\n"
+        "import os, sys\nfrom app.config import load_config\nfrom app.observe import metrics, slots\n"
         "config = load_config({'observability.metrics': 'false'}, {})\nmetrics.setup(config)\n"
-        "metrics.for_config(config).record_request('GetObject', 200, 0.1, 1, 1)\nmetrics.child_exit(os.getpid())\n"
-        "print('prometheus_client' in sys.modules, 'PROMETHEUS_MULTIPROC_DIR' in os.environ)"
+        "print('prometheus_client' in sys.modules, slots.directory())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False False"
+    assert done.stdout.strip() == "False None"
 
 
 def test_counting_needs_no_flask() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _queue
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -28,6 +29,7 @@ class Beside:
         self._connection: apsw.Connection | None = None
         self._outcomes: _queue.SimpleQueue[BaseException | None] = _queue.SimpleQueue()
         self.is_begun = False  # and `end` was not called yet
+        self.seconds = 0.0  # that the last one took, once it is done
 
     def begin(self) -> None:
         """Raises: RuntimeError, where no thread can be started."""
@@ -58,7 +60,10 @@ class Beside:
 
     def _run(self) -> None:
         """In the thread: it always says that it is done."""
-        self._outcomes.put(self._attempt())
+        began_s = time.monotonic()
+        outcome = self._attempt()
+        self.seconds = time.monotonic() - began_s
+        self._outcomes.put(outcome)
 
     def _attempt(self) -> BaseException | None:
         try:

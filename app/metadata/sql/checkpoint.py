@@ -56,6 +56,8 @@ class WalKeeper:
         self._restarted_s = -RESTART_EVERY_S
         self.is_over_limit = False
         self._failures = 0  # checkpoints that ended with an error, since the last good one
+        self._steps_s: list[float] = []  # how long those of the last `checkpoint` took
+        self._was_busy = False
 
     def watch(self, connection: apsw.Connection) -> None:
         """Learn from each of the connection's commits how far the WAL is filled, others' frames included."""
@@ -97,20 +99,27 @@ class WalKeeper:
 
     def checkpoint(self, connection: apsw.Connection) -> None:
         """Do what is due. Outside a transaction, with the turn held. An error is counted and tried again later."""
+        self._steps_s, self._was_busy = [], False
         if self._beside is not None and not self._beside.is_begun and not self.is_over_limit:
             self._beside.begin()
             return
+        began_s = self._clock_s()
         try:
             if self.is_over_limit:
                 self._empty(connection)
             else:
                 self._finish(connection)
             self._failures = 0
+            self._steps_s.append(self._clock_s() - began_s)
         except apsw.BusyError:
-            pass  # readers, another process that is at it, or a program that is not ours: next time
+            self._was_busy = True  # readers, another process that is at it, or a program that is not ours: next time
         except (apsw.Error, ServiceUnavailable, OSError):
             self._failures += 1
         self._checkpointed_bytes = self._used_bytes
+
+    def told(self) -> tuple[list[float], bool]:
+        """Seconds of the steps that the last `checkpoint` ended, and whether SQLite was busy."""
+        return self._steps_s, self._was_busy
 
     def wait(self) -> None:
         """For a first step under way, with the turn held. The second one is then up to the caller."""
@@ -125,6 +134,7 @@ class WalKeeper:
     def _finish(self, connection: apsw.Connection) -> None:
         if self._beside is not None:
             self._beside.end()
+            self._steps_s.append(self._beside.seconds)
         if self._used_bytes > self._bounds.wal_restart_bytes and self._may_restart():
             self._wait_for_readers(connection, apsw.SQLITE_CHECKPOINT_RESTART)
         else:

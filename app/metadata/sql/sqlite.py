@@ -58,7 +58,7 @@ from app.metadata.sql.reading import Reader
 from app.metadata.sql.slots import Slots
 from app.metadata.sql.space import DiskSpace
 from app.metadata.sql.turnstile import Turnstile
-from app.metadata.sql.writer import Writer
+from app.metadata.sql.writer import Watch, Writer
 from app.metadata.sql.writing import Writing
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class SqliteStore(Writing):
         self._now_ms = now_ms
         self._wait_max_s = wait_max_s
         self._cache_max_bytes = cache_max_bytes
+        self.watch: Watch | None = None  # of the writer; set before `open`
         self._slots: Slots | None = None
         self._reader: Reader | None = None
         self._writer: Writer | None = None
@@ -142,6 +143,7 @@ class SqliteStore(Writing):
             slots,
             self._now_ms,
             self._wait_max_s,
+            self.watch,
         )
         try:
             reader.open(cache)
@@ -170,6 +172,10 @@ class SqliteStore(Writing):
         # What was wrong may be over by now: that a real write tells.
         mutation = _PROBE if writer.health().ok else _TOUCH
         return writer.probe(Request(mutation, {}), CHECK_WAIT_MAX_S)
+
+    def queue_depth(self) -> int:
+        """How many writes wait for this process's writer, about."""
+        return 0 if self._writer is None else self._writer.depth()
 
     # -- the two ways in -----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import apsw
 
@@ -37,6 +37,19 @@ GROUP_MS_MAX: Final = 20
 BEGIN_NAP_S: Final = 0.002
 
 
+class Watch(Protocol):
+    """Who counts, called in the writer's thread."""
+
+    def committed(self, writes: int, seconds: float) -> None:
+        """A COMMIT of so many writes took so long."""
+
+    def busy(self) -> None:
+        """SQLite was busy."""
+
+    def checkpointed(self, seconds: float) -> None:
+        """A step of a checkpoint took so long."""
+
+
 class Writer:
     """Made after fork. `connect` opens the write connection; it is called again after an error that may have hurt it."""
 
@@ -49,7 +62,9 @@ class Writer:
         slots: Slots,
         now_ms: Callable[[], int] = runtime.now_ms,
         wait_max_s: float = runtime.QUEUE_WAIT_MAX_S,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._connect = connect
         self._turnstile = turnstile
         self._space = space
@@ -147,6 +162,8 @@ class Writer:
                 break
             except apsw.BusyError:
                 # Not one of us, for the turn is ours: a tool that an operator has opened the file with.
+                if self._watch is not None:
+                    self._watch.busy()
                 if time.monotonic() > until_s:
                     return SlowDown("Another program holds the metadata database.")
             runtime.sleep(BEGIN_NAP_S)
@@ -230,6 +247,7 @@ class Writer:
         done, rest = tickets[: len(outcomes)], tickets[len(outcomes) :]
         slots = _slots_of(done, outcomes)
         self._slots.begin(slots)
+        began_s = time.perf_counter()
         try:
             connection.execute("COMMIT")
         except apsw.FullError as error:
@@ -243,6 +261,8 @@ class Writer:
             fail(rest, refusal_of(error))
             return []
         self._slots.end(slots)
+        if self._watch is not None:
+            self._watch.committed(len(done), time.perf_counter() - began_s)
         self._trouble = ""
         for ticket, outcome in zip(done, outcomes, strict=True):
             if isinstance(outcome, Exception):
@@ -281,6 +301,7 @@ class Writer:
             if self._turnstile.is_held and connection is not None:
                 if self._keeper.is_due():
                     self._keeper.checkpoint(connection)
+                    self._note_checkpoint(self._keeper)
                 if self._shortage is not None:
                     self._keeper.wait()  # or the log that is to be made shorter would be busy
                 self._upkeep.work(connection, is_idle=self._thread.depth() == 0)
@@ -288,6 +309,14 @@ class Writer:
             self._trouble = f"housekeeping failed: {error}"  # the thread lives on: writes are worth more
         finally:
             self._leave()
+
+    def _note_checkpoint(self, keeper: WalKeeper) -> None:
+        steps_s, was_busy = keeper.told()
+        if self._watch is not None:
+            for seconds in steps_s:
+                self._watch.checkpointed(seconds)
+            if was_busy:
+                self._watch.busy()
 
     def _leave(self) -> None:
         self._turnstile.leave()

@@ -38,6 +38,7 @@ def copy_object(request: S3Request) -> S3Response:
     new = copies.described_as(new, source, attributes=not replaces_attributes, tags=not replaces_tags)
     condition = conditions.write_condition(headers.get)
     stored = copies.copy_object(request.store, new, source, condition, algorithm)
+    request.object_bytes = stored.size_bytes
     document = xml.copy_object_result(stored.etag, stored.published.modified_ms, stored.checksum)
     answer = [("Content-Type", "application/xml"), *version_id_header(stored.published)]
     return S3Response(200, [*answer, *source_version_header(found, source)], document)

@@ -82,6 +82,7 @@ def complete_multipart_upload(request: S3Request) -> S3Response:
         _asked(request),
         conditions.write_condition(request.headers.get),
     )
+    request.object_bytes = stored.size_bytes
     location = (
         f"{'https' if request.is_secure else 'http'}://{request.headers.get('host') or ''}{request.target.raw_path}"
     )

@@ -43,6 +43,7 @@ def put_object(request: S3Request) -> S3Response:
     new = new_object(request)
     condition = conditions.write_condition(request.headers.get)
     stored = objects.put_object(request.store, new, request.payload, condition)
+    request.object_bytes = stored.size_bytes
     headers = [("ETag", f'"{stored.etag}"'), *checksum_headers(stored.checksum), *version_id_header(stored.published)]
     return S3Response(200, headers)
 
