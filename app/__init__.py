@@ -130,6 +130,9 @@ def create_app(config: Config) -> Front:
     counting = counters if isinstance(counters, metrics.Metrics) else None
     lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None, prepare, counting)
 
+    if counting is not None:
+        _register_scraped(config, store, counting)
+
     def make_flask() -> S3Flask:
         from app.observe.endpoints import service_blueprint
         from app.observe.guard import guard
@@ -144,6 +147,16 @@ def create_app(config: Config) -> Front:
     elsewhere = METRICS_PATHS if config.observability.metrics_bind else ()
     count = None if counting is None else counting.requests.service
     return Front(make_flask, lifecycle, probes, domains, elsewhere, count)
+
+
+def _register_scraped(config: Config, store: Store, counters: Metrics) -> None:
+    """Have a scrape read what nobody counts: what the store holds, and the workers themselves."""
+    from app.observe.scrape import Sources, StoreCollector, disks_of
+    from app.observe.scrape_processes import ProcessCollector
+
+    metadata, labels_max = store.metadata, config.observability.bucket_labels_max
+    counters.register(StoreCollector(Sources(metadata.usage, metadata.file_bytes, disks_of(config), labels_max)))
+    counters.register(ProcessCollector())
 
 
 def ensure_default_buckets(config: Config, store: Store) -> None:

@@ -12,7 +12,7 @@ The shared tests in tests/contract/ hold every engine to this text.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, overload
 
@@ -307,6 +307,10 @@ class MetadataStore(ABC):
 
         Whether this reads counters or counts rows is the engine's: callers keep an answer for longer than it took.
         """
+
+    def file_bytes(self) -> Mapping[str, int]:
+        """How large the engine's files are: "database", and "wal" for a log beside it. Empty where it has none."""
+        return {}
 
     @abstractmethod
     def register_consumer(self, name: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import flask
@@ -16,9 +17,11 @@ from app import runtime
 from app.observe.guard import ANYBODY, CHALLENGE
 from app.observe.health import NOTHING_HERE, PROBES, SERVICE_HEADERS, HealthChecks
 from app.observe.metrics import Metrics, NoMetrics
+from app.observe.shared import Shared
 
 ASSETS = Path(__file__).parent / "assets"
 ASSET_AGE_S = 3_600
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 # Served by name, and nothing else of the disk.
 _DOCS_ASSETS = {
@@ -47,6 +50,7 @@ def service_blueprint(
     """
     blueprint = flask.Blueprint("observe", __name__)
     description = ApiDescription()
+    scrapes = Scrapes()
 
     def answer_probe() -> flask.Response:
         return _off() if health is None else _json(*PROBES[flask.request.path](health))
@@ -60,9 +64,7 @@ def service_blueprint(
             return _off()
         if not may_read(flask.request.headers.get("Authorization", "")):
             return _refused()
-        # Reading every worker's files is a long loop of Python: in a thread it shares the interpreter with requests.
-        body, content_type = runtime.offload_scan(metrics.render, flask.request.headers.get("Accept"))
-        return _answer(200, body, content_type)
+        return _answer(200, *scrapes.get(metrics, flask.request.headers.get("Accept", "")))
 
     @blueprint.get("/openapi.json")
     def openapi() -> flask.Response:
@@ -83,6 +85,19 @@ def service_blueprint(
         return answer
 
     return blueprint
+
+
+class Scrapes:
+    """Answers to those who ask for metrics, each with its content type. Who asks meanwhile gets the same one."""
+
+    def __init__(self) -> None:
+        self._shared: Shared[tuple[bytes, str]] = Shared()
+
+    def get(self, metrics: Metrics, accept: str) -> tuple[bytes, str]:
+        # Reading every worker's files is a long loop of Python: in a thread it shares the interpreter with requests.
+        kind = "openmetrics" if "openmetrics" in accept else "text"
+        accepted = OPEN_METRICS if kind == "openmetrics" else ""
+        return self._shared.get(kind, partial(runtime.offload_scan, metrics.render, accepted))
 
 
 class ApiDescription:

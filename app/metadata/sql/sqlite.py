@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
@@ -298,6 +298,10 @@ class SqliteStore(Writing):
 
     def usage(self, largest: int) -> Usage:
         return self._opened.scan(usage.read_usage, largest)
+
+    def file_bytes(self) -> Mapping[str, int]:
+        paths = {"database": self.path, "wal": f"{self.path}-wal"}
+        return {name: os.stat(path).st_size if os.path.exists(path) else 0 for name, path in paths.items()}
 
     def register_consumer(self, name: str) -> int:
         return int(self._write_rows(changes.REGISTER, {"name": name})[0][0])
