@@ -18,6 +18,7 @@ import pytest
 MISSING = "component missing: "  # begins the reason of every such skip; the closing summary counts them
 NODE_MAJOR_MIN = 20  # what the AWS SDK asks for
 AWS_CLI = Path(__file__).parent.parent / ".tools" / "aws-cli" / "bin" / "aws"
+PROMETHEUS = Path(__file__).parent.parent / ".tools" / "prometheus" / "usr" / "bin"
 NGINX = Path(__file__).parent.parent / ".tools" / "nginx" / "usr" / "sbin" / "nginx"
 AZURITE = Path(__file__).parent.parent / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 FAKE_GCS = Path(__file__).parent.parent / ".tools" / "fake-gcs-server"
@@ -74,6 +75,23 @@ def require_helm(major: int) -> str:
     asked = [path or "true", "version", "--template", "{{.Version}}"]
     if path is None or not subprocess.run(asked, capture_output=True, text=True).stdout.startswith(f"v{major}."):
         _missing(f"helm {major}", "make test-deps, with Go 1.21 or newer")
+    return path
+
+
+def require_prometheus() -> str:
+    """Prometheus' server, of `make test-deps`, or the first on the PATH."""
+    return _of_prometheus("prometheus")
+
+
+def require_promtool() -> str:
+    """As `require_prometheus`, the program that checks rules, metrics and configurations."""
+    return _of_prometheus("promtool")
+
+
+def _of_prometheus(program: str) -> str:
+    path = str(PROMETHEUS / program) if (PROMETHEUS / program).is_file() else shutil.which(program)
+    if path is None:
+        _missing(program, "make test-deps, or the package prometheus of your distribution")
     return path
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the programs that tests run against the server, or the server against them: Debian packages that are missing,
-# the npm packages of tests/clients, the emulators of Google's and Azure's storage, and Helm. Run again it does nothing. Without
-# it those tests are skipped, and the closing summary counts them.
+# the npm packages of tests/clients, the emulators of Google's and Azure's storage, Helm, and Prometheus. Run again it does
+# nothing. Without it those tests are skipped, and the closing summary counts them.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,19 +40,25 @@ if [ -n "$missing" ]; then
   apt-get install -q -y --no-install-recommends "$@"
 fi
 
-# nginx is unpacked and not installed: its package would start a server on port 80.
-if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] && [ ! -x .tools/nginx/usr/sbin/nginx ]; then
+# unpacked NAME PROGRAM: unpacks a Debian package into .tools, where its program is on neither PATH. Installed, nginx and
+# prometheus would each start a server.
+unpacked() {
+  if command -v "$1" >/dev/null 2>&1 || [ -x "/$2" ] || [ -x ".tools/$1/$2" ]; then
+    return
+  fi
   if ! command -v apt-get >/dev/null 2>&1; then
-    echo "install nginx with your package manager" >&2
+    echo "install $1 with your package manager" >&2
     exit 1
   fi
   if [ "$(id -u)" -eq 0 ]; then
     apt-get update -q
   fi
-  rm -rf .tools/nginx
-  mkdir -p .tools/nginx
-  (cd .tools/nginx && apt-get download -q nginx && dpkg-deb --extract nginx_*.deb .)
-fi
+  rm -rf ".tools/$1"
+  mkdir -p ".tools/$1"
+  (cd ".tools/$1" && apt-get download -q "$1" && dpkg-deb --extract "$1"_*.deb . && rm "$1"_*.deb)
+}
+unpacked nginx usr/sbin/nginx
+unpacked prometheus usr/bin/prometheus # with promtool
 
 # The AWS CLI of today, in an environment of its own: it pins a botocore of its own. With awscrt it has every checksum.
 aws_cli=.tools/aws-cli
