@@ -141,7 +141,8 @@ def create_app(config: Config) -> Front:
 
         application = S3Flask(pipeline, domains, BLUEPRINTS)
         may_read = guard(config.observability.metrics_token)
-        application.register_blueprint(service_blueprint(probes, counters, may_read))
+        address = f"{config.server.host}:{config.server.port}"
+        application.register_blueprint(service_blueprint(probes, counters, may_read, address))
         return application
 
     elsewhere = METRICS_PATHS if config.observability.metrics_bind else ()

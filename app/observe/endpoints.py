@@ -17,6 +17,7 @@ from app import runtime
 from app.observe.guard import ANYBODY, CHALLENGE
 from app.observe.health import NOTHING_HERE, PROBES, SERVICE_HEADERS, HealthChecks
 from app.observe.metrics import Metrics, NoMetrics
+from app.observe.minio_metrics import MinioCollector
 from app.observe.shared import Shared
 
 ASSETS = Path(__file__).parent / "assets"
@@ -42,15 +43,19 @@ _DOCS_POLICY = (
 
 
 def service_blueprint(
-    health: HealthChecks | None, metrics: Metrics | NoMetrics, may_read: Callable[[str], bool] = ANYBODY
+    health: HealthChecks | None,
+    metrics: Metrics | NoMetrics,
+    may_read: Callable[[str], bool] = ANYBODY,
+    server: str = "",
 ) -> flask.Blueprint:
     """The service's routes. What is switched off (`health` None, `NoMetrics`) answers 404.
 
-    `may_read` says by a request's Authorization header whether it is shown the metrics, see guard.py.
+    `may_read` says by a request's Authorization header whether it is shown the metrics, see guard.py. `server` is this
+    one's address for metrics that name it.
     """
     blueprint = flask.Blueprint("observe", __name__)
     description = ApiDescription()
-    scrapes = Scrapes()
+    scrapes = Scrapes(server)
 
     def answer_probe() -> flask.Response:
         return _off() if health is None else _json(*PROBES[flask.request.path](health))
@@ -59,12 +64,13 @@ def service_blueprint(
         blueprint.add_url_rule(path, view_func=answer_probe)
 
     @blueprint.get("/metrics")
-    def render_metrics() -> flask.Response:
+    @blueprint.get("/minio/v2/metrics/<any(cluster, node, bucket):page>")
+    def render_metrics(page: str = "") -> flask.Response:
         if isinstance(metrics, NoMetrics):
             return _off()
         if not may_read(flask.request.headers.get("Authorization", "")):
             return _refused()
-        return _answer(200, *scrapes.get(metrics, flask.request.headers.get("Accept", "")))
+        return _answer(200, *scrapes.get(metrics, flask.request.headers.get("Accept", ""), page))
 
     @blueprint.get("/openapi.json")
     def openapi() -> flask.Response:
@@ -90,14 +96,17 @@ def service_blueprint(
 class Scrapes:
     """Answers to those who ask for metrics, each with its content type. Who asks meanwhile gets the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
+        self._server = server
         self._shared: Shared[tuple[bytes, str]] = Shared()
 
-    def get(self, metrics: Metrics, accept: str) -> tuple[bytes, str]:
-        # Reading every worker's files is a long loop of Python: in a thread it shares the interpreter with requests.
-        kind = "openmetrics" if "openmetrics" in accept else "text"
+    def get(self, metrics: Metrics, accept: str, page: str) -> tuple[bytes, str]:
+        """`page` is one of MinIO's, which are text whatever is accepted, or ours, the empty one."""
+        view = None if not page else partial(MinioCollector, page, server=self._server)
+        kind = "openmetrics" if "openmetrics" in accept and not page else f"text {page}"
         accepted = OPEN_METRICS if kind == "openmetrics" else ""
-        return self._shared.get(kind, partial(runtime.offload_scan, metrics.render, accepted))
+        # Reading every worker's files is a long loop of Python: in a thread it shares the interpreter with requests.
+        return self._shared.get(kind, partial(runtime.offload_scan, metrics.render, accepted, view))
 
 
 class ApiDescription:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from app.observe import families, slots
@@ -98,9 +98,12 @@ class Metrics:
         """
         self._collectors.append(collector)
 
-    def render(self, accept: str | None = None) -> tuple[bytes, str]:
+    def render(
+        self, accept: str | None = None, view: Callable[[Sequence[Collector]], Collector] | None = None
+    ) -> tuple[bytes, str]:
         """What every worker counted, and its content type: Prometheus' text, or OpenMetrics where `accept` asks for it.
 
+        With `view`, what that makes of all collectors instead.
         prometheus_flask_exporter collects and negotiates. Its hooks into Flask's requests stay unused: they would miss
         what is answered without Flask, and label by path.
         """
@@ -110,7 +113,8 @@ class Metrics:
         from app.observe.collecting import CountedCollector
 
         registry = CollectorRegistry()
-        for collector in (CountedCollector(self.cells()), *self._collectors):
+        collectors = (CountedCollector(self.cells()), *self._collectors)
+        for collector in collectors if view is None else (view(collectors),):
             registry.register(collector)
         exporter = PrometheusMetrics(app=None, path=None, registry=registry, export_defaults=False)
         text, content_type = exporter.generate_metrics(accept)
