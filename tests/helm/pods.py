@@ -65,7 +65,9 @@ class Sandbox:
 
     def moved(self, container: Manifest, text: str) -> str:
         """With the directories of this machine where the text names those of the container."""
-        mounts = {each["mountPath"]: str(self.place / each["name"]) for each in container["volumeMounts"]}
+        mounts = {each["mountPath"]: str(self.place / each["name"]) for each in container.get("volumeMounts", [])}
+        if not mounts:
+            return text
         pattern = "|".join(re.escape(path) for path in sorted(mounts, key=len, reverse=True))
         return re.sub(rf"(?<![\w/])({pattern})(?![\w-])", lambda match: mounts[match[1]], text)
 

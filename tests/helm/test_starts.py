@@ -179,6 +179,9 @@ def test_users_and_buckets_are_those_of_the_values(start_pod: Any) -> None:
     assert [each["Name"] for each in root.list_buckets()["Buckets"]] == ["logs", "photos"]
     assert root.get_bucket_versioning(Bucket="photos")["Status"] == "Enabled"
     assert "Status" not in root.get_bucket_versioning(Bucket="logs")
+    for bucket, status in (("logs", 200), ("photos", 403)):
+        root.put_object(Bucket=bucket, Key="a", Body=b"1")
+        assert get(f"{pod.endpoint}/{bucket}/a")[0] == status, bucket
     for name, access_key, secret_key in (
         ("ann", "ann-key", "anns-secret-text"),
         ("bob", "bob-key", "bobs-secret-text"),

@@ -92,7 +92,7 @@
 {{- fail (printf "users[%d].existingSecretKey is missing: where the secret key is in %s" $at $user.existingSecret) -}}
 {{- end -}}
 {{- if $user.policy -}}
-{{- fail (printf "users[%d].policy: the server has no policies of users. Leave it out: %s owns the buckets that it creates, and ACLs give it more" $at $user.accessKey) -}}
+{{- fail (printf "users[%d].policy: the server has no policies of users. Leave it out: %s owns the buckets that it creates, and a bucket policy gives it more" $at $user.accessKey) -}}
 {{- end -}}
 {{- end -}}
 {{- range $at, $bucket := .Values.buckets -}}
