@@ -30,12 +30,16 @@ def image_entrypoint() -> list[str]:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Of one pod. `secrets` are those that the chart does not make: name -> key -> text."""
+    """Of one pod. `secrets` are those that the chart does not make: name -> key -> text.
+
+    With `in_place` nothing is moved: the directories will be mounted where the container has them.
+    """
 
     chart: Rendered
     spec: Manifest
     place: Path
     secrets: Mapping[str, Mapping[str, str]]
+    in_place: bool = False
 
     def fill(self) -> Sandbox:
         """Make the volumes."""
@@ -65,11 +69,15 @@ class Sandbox:
 
     def moved(self, container: Manifest, text: str) -> str:
         """With the directories of this machine where the text names those of the container."""
-        mounts = {each["mountPath"]: str(self.place / each["name"]) for each in container.get("volumeMounts", [])}
-        if not mounts:
+        mounts = self.mounts(container)
+        if self.in_place or not mounts:
             return text
         pattern = "|".join(re.escape(path) for path in sorted(mounts, key=len, reverse=True))
         return re.sub(rf"(?<![\w/])({pattern})(?![\w-])", lambda match: mounts[match[1]], text)
+
+    def mounts(self, container: Manifest) -> dict[str, str]:
+        """Directories by the path that they have in the container."""
+        return {each["mountPath"]: str(self.place / each["name"]) for each in container.get("volumeMounts", [])}
 
     def _value(self, variable: Manifest) -> str:
         if "value" in variable:

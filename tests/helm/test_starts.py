@@ -208,6 +208,17 @@ def test_keys_that_are_there_already_are_taken(start_pod: Any) -> None:
     boto_client(pod.endpoint, "openshift-root", "openshift-secret-text").create_bucket(Bucket="photos")
 
 
+def test_metrics_are_for_whoever_has_the_token(start_pod: Any) -> None:
+    pod = start_pod("monitored")
+    (endpoint,) = pod.sandbox.chart.one("ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["authorization"]["credentials"] == {"name": "scraper", "key": "token"}
+    assert get(pod.probes_at + endpoint["path"])[0] == 401
+    status, text = get(pod.probes_at + endpoint["path"], SECRETS["scraper"]["token"])
+    assert status == 200
+    assert b"bleepstore_build_info" in text
+    assert get(f"{pod.probes_at}/readyz")[0] == 200, "probes have no token"
+
+
 def test_a_gateway_keeps_bytes_in_the_service_and_metadata_on_its_volume(start_pod: Any, moto: str) -> None:
     require_python("boto3").client(
         "s3", endpoint_url=moto, aws_access_key_id="a", aws_secret_access_key="b", region_name="eu-west-1"
