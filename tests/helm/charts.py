@@ -26,6 +26,16 @@ TIMEOUT_S = 60
 Manifest = dict[str, Any]
 
 
+class NoKeyTwice(yaml.CSafeLoader):
+    """PyYAML takes the last of two equal keys; a cluster refuses both."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = [key for key in keys if keys.count(key) > 1]
+        assert not twice, f"{twice[0]} is there twice, line {node.start_mark.line + 1}"
+        return super().construct_mapping(node, deep)
+
+
 class Refused(Exception):
     """Helm would not render; the text is what it said."""
 
@@ -83,7 +93,7 @@ def rendered(
     text = helm(
         major, "template", RELEASE, str(chart), "--namespace", NAMESPACE, "--kube-version", kubernetes, *files, *further
     ).stdout
-    return Rendered(tuple(each for each in yaml.safe_load_all(text) if each), text)
+    return Rendered(tuple(each for each in yaml.load_all(text, NoKeyTwice) if each), text)
 
 
 def with_values(major: int, values: dict[str, Any], **options: Any) -> Rendered:

@@ -83,6 +83,16 @@ def test_helm_test_finds_a_server_that_is_not_right(
     assert found in done.stderr
 
 
+def test_helm_test_does_not_ask_an_open_server_for_refusals(
+    start_server: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    chart = rendered(4, "loadtest", "--set=config.auth.enabled=false")
+    server = start_server("--auth.enabled", "false", access_key=KEYS[0], secret_key=KEYS[1])
+    (pod,) = [each for each in pods_of_helm_test(chart) if each["metadata"]["name"].endswith("presign")]
+    done = run(Sandbox(chart, pod["spec"], tmp_path / "pod", {}).fill(), pod["spec"]["containers"][0], server.endpoint)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_load_test_runs_as_its_job_has_it(chart: Rendered, server: RunningServer, tmp_path: Path) -> None:
     """All three containers, in order, over the same volumes. Locust finds the server's code in what the first one copied."""
     require_locust()

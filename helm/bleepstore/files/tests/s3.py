@@ -1,6 +1,7 @@
 """What `helm test` asks of a release: put, get, presign and list, by boto3, in a bucket that is removed again.
 
-Run as `python s3.py CHECK` in the release's own image. S3_ENDPOINT and S3_BUCKET say where; AWS_… variables, who.
+Run as `python s3.py CHECK` in the release's own image. S3_ENDPOINT and S3_BUCKET say where; AWS_… variables, who; S3_IS_OPEN,
+that signatures are not asked for.
 """
 
 import os
@@ -31,6 +32,8 @@ def presign(s3, bucket):
     fetch(urllib.request.Request(upload, data=body, method="PUT"))
     link = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "signed"}, ExpiresIn=60)
     expect(fetch(link) == body, "a presigned URL gave other bytes than were put")
+    if "S3_IS_OPEN" in os.environ:
+        return
     try:
         fetch(link.partition("?")[0])
     except urllib.error.HTTPError as refusal:
