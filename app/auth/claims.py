@@ -172,6 +172,39 @@ def _malformed(why: str) -> S3Error:
     return AuthorizationHeaderMalformed(f"The authorization header is malformed; {why}")
 
 
+# -- The fields of a browser's form ------------------------------------------------------------------------------
+
+
+def form_claim(fields: Mapping[str, str], region: str) -> tuple[Scope, str]:
+    """The scope and the signature of a form's policy.
+
+    Raises: InvalidArgument, AuthorizationQueryParametersError, NotImplemented.
+    """
+    if "awsaccesskeyid" in fields and "x-amz-algorithm" not in fields:
+        raise signature_v2()
+    for name in ("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"):
+        if not fields.get(name):
+            raise InvalidArgument(
+                f"Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the "
+                "fields.",
+                ArgumentName=name,
+                ArgumentValue="",
+            )
+    algorithm, timestamp = fields["x-amz-algorithm"], fields["x-amz-date"]
+    if algorithm == ECDSA:
+        raise S3NotImplemented(f"{ECDSA} is not supported. Please use {ALGORITHM}.")
+    scope = read_scope(fields["x-amz-credential"])
+    if algorithm != ALGORITHM or scope is None or read_timestamp(timestamp) is None:
+        raise InvalidArgument(
+            f"A form is signed by {ALGORITHM}, with x-amz-credential as "
+            '"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request" and x-amz-date as "YYYYMMDDTHHMMSSZ".',
+            ArgumentName="x-amz-credential",
+        )
+    where = "Error parsing the x-amz-credential field"
+    _check_scope(scope, timestamp, region, AuthorizationQueryParametersError, where)
+    return scope, fields["x-amz-signature"]
+
+
 # -- The presigned query -----------------------------------------------------------------------------------------
 
 _PARAMETERS = (

@@ -98,6 +98,12 @@ class EitherVersion(Authenticator):
         texts = [_string_to_sign(method, date, headers, each) for each in _resources(resource, query)]
         return Authenticated(self._verified(access_key, signature, texts), mode, None, authorization is None)
 
+    def authenticate_form(self, fields: Mapping[str, str]) -> Principal:
+        if "x-amz-algorithm" in fields or "awsaccesskeyid" not in fields:
+            return super().authenticate_form(fields)
+        check_token(fields, ())
+        return self._verified(fields["awsaccesskeyid"], fields.get("signature", ""), [fields["policy"].encode()])
+
     def _verified(self, access_key: str, signature: str, texts: Sequence[bytes]) -> Principal:
         """Unknown access keys take the same way to the end. Raises: SignatureDoesNotMatch, InvalidAccessKeyId."""
         credential = self._find_credential(access_key)

@@ -26,6 +26,7 @@ from app.auth.chunked import ChunkSigner
 from app.auth.claims import (
     SKEW_MAX_S,
     Claim,
+    form_claim,
     header_claim,
     header_time,
     is_presigned,
@@ -171,6 +172,30 @@ class Authenticator:
         if credential is None or not _is_signature(self._key_of(credential, claim), text, claim):
             return None
         return Authenticated(credential.principal, mode, None, is_presigned)
+
+    def authenticate_form(self, fields: Mapping[str, str]) -> Principal:
+        """Who signed the policy of a browser's form; `fields` by lower-case name. When it expires is the policy's to say.
+
+        Raises: InvalidArgument (a field is missing), SignatureDoesNotMatch, InvalidAccessKeyId, InvalidToken, and what
+        a scope is refused for.
+        """
+        scope, signature = form_claim(fields, self._region)
+        check_token(fields, ())
+        credential = self._find_credential(scope.access_key)
+        checked = credential or self._nobody
+        key = self._signing_key(checked.access_key, checked.generation, checked.secret_key, scope.date, scope.region)
+        text = fields["policy"].encode()
+        is_signed = hmac.compare_digest(sign(key, text), signature)
+        if credential is None:
+            raise InvalidAccessKeyId(AWSAccessKeyId=scope.access_key)
+        if not is_signed:
+            raise SignatureDoesNotMatch(
+                AWSAccessKeyId=scope.access_key,
+                StringToSign=fields["policy"],
+                SignatureProvided=signature,
+                StringToSignBytes=text.hex(" "),
+            )
+        return credential.principal
 
     def _verify(self, method: str, path: str, headers: Mapping[str, str], claim: Claim) -> tuple[Credential, bytes]:
         """The credential, and the key that signed. Unknown access keys take the same way to the end."""

@@ -26,6 +26,9 @@ class Unchecked:
         in_query = bool(raw_query) and is_presigned(query_pairs(raw_query))
         return Authenticated(self._principal, mode, seed, in_query)
 
+    def authenticate_form(self, fields: Mapping[str, str]) -> Principal:
+        return self._principal
+
     def proof(self, method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]) -> Proof | None:
         """There is nothing to prove, but how a body is framed. Raises: as `authenticate`."""
         _, payload, seed, in_query = self.authenticate(method, raw_path, raw_query, headers)

@@ -166,6 +166,30 @@ class KeyTooLongError(S3Error):
     code, status, default = "KeyTooLongError", 400, "Your key is too long."
 
 
+class MalformedPOSTRequest(S3Error):
+    code, status, default = (
+        "MalformedPOSTRequest",
+        400,
+        "The body of your POST request is not well-formed multipart/form-data.",
+    )
+
+
+class MaxPostPreDataLengthExceeded(S3Error):
+    code, status, default = (
+        "MaxPostPreDataLengthExceeded",
+        400,
+        "Your POST request fields preceding the upload file were too large.",
+    )
+
+
+class InvalidPolicyDocument(S3Error):
+    code, status, default = (
+        "InvalidPolicyDocument",
+        400,
+        "The content of the form does not meet the conditions specified in the policy document.",
+    )
+
+
 class MalformedPolicy(S3Error):
     code, status, default = "MalformedPolicy", 400, "The policy is not valid JSON, or says what is not understood."
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app import runtime
 from app.auth.chunked import ChunkedDecoder
-from app.auth.payload_mode import PayloadMode
+from app.auth.payload_mode import UNSIGNED, PayloadMode
 from app.auth.sigv4 import Authenticated
 from app.domain.digests import Digests, header_name, is_checksum, is_supported
 from app.domain.errors import (
@@ -215,6 +215,12 @@ class RequestPayload:
             is_trailer_signed = mode.has_signatures and mode.has_trailer
             self._decoder = ChunkedDecoder(self._seed, is_trailer_signed, expected_trailers, self.size_bytes)
         return self._decoder
+
+
+def expected_in(headers: Headers) -> Expected:
+    """What headers say of a body that comes without framing. Raises: InvalidDigest, InvalidRequest."""
+    content_md5 = headers.get("content-md5")
+    return Expected(None if content_md5 is None else _read_md5(content_md5), None, *_read_checksum(headers, UNSIGNED))
 
 
 def read_all(payload: Payload, max_bytes: int, *, has_checksum: bool = True) -> bytes:

@@ -25,6 +25,7 @@ from app.domain.errors import (
 from app.domain.types import Attributes, Version, Versioning
 from app.s3.request import Headers, Query
 
+FORM_TYPE = "multipart/form-data"
 USER_METADATA_MAX_BYTES = 2048  # names and values together
 WEBSITE_REDIRECT_MAX = 2048
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -134,6 +135,11 @@ _NOT_BUILT = (
     "x-amz-copy-source-server-side-encryption-customer-",
     "x-amz-write-offset-bytes",
 )
+
+
+def is_form(content_type: str | None) -> bool:
+    """Whether a body is a browser's form with a file."""
+    return (content_type or "").partition(";")[0].strip().lower() == FORM_TYPE
 
 
 def refuse_protections(headers: Headers, *, encrypted_at_rest: bool = False) -> None:

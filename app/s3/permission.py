@@ -6,11 +6,12 @@ from app.auth import access
 from app.core import lookup
 from app.domain.errors import AccessDenied, InvalidArgument, NoSuchKey, NoSuchVersion
 from app.domain.types import Bucket, Lookup
+from app.s3.headers import is_form
 from app.s3.request import S3Request
 from app.s3.routing import Needs
 
 # Their headers may give the object an ACL and tags.
-_WRITES = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_WRITES = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 
 
 def authorise(request: S3Request) -> None:
@@ -30,6 +31,12 @@ def authorise(request: S3Request) -> None:
             return
         raise AccessDenied
     action = request.rule.action_for(request.query)
+    if (
+        request.target.key is None
+        and request.rule.operation == "PostObject"
+        and is_form(request.headers.get("content-type"))
+    ):
+        return  # the form says who signed it and for which key; its view asks again with both
     if access.permits(request.principal, action, bucket, version, request.target.key, request):
         if bucket is not None and access.has_policy(bucket):
             _refuse_denied_headers(request, bucket)

@@ -19,6 +19,7 @@ from app.core import content, lookup
 from app.core.store import Store
 from app.domain.errors import (
     AccessDenied,
+    AuthorizationHeaderMalformed,
     InternalError,
     InvalidArgument,
     MethodNotAllowed,
@@ -27,9 +28,10 @@ from app.domain.errors import (
     NoSuchVersion,
     PreconditionFailed,
     S3Error,
+    S3NotImplemented,
 )
 from app.domain.names import HOST_ID, check_key, is_version_id, new_request_id
-from app.domain.types import FileSpan, Lookup
+from app.domain.types import FileSpan, Lookup, Principal
 from app.s3 import preflight, xml
 from app.s3.body import RequestPayload, Wire
 from app.s3.headers import ENCRYPTED_AT_REST, refuse_protections
@@ -49,6 +51,7 @@ _WRITE_CONDITIONS = ("If-None-Match", "If-Match", "x-amz-if-match-size", "x-amz-
 _OF_OBJECT_BYTES = frozenset(
     {
         "PutObject",
+        "PostObject",
         "GetObject",
         "HeadObject",
         "CopyObject",
@@ -57,6 +60,13 @@ _OF_OBJECT_BYTES = frozenset(
         "UploadPartCopy",
         "CompleteMultipartUpload",
     }
+)
+
+# mc signs these for no region, which no request of S3 does; a bucket may be called so all the same.
+MINIO_ADMIN_PATHS = ("/minio/admin/", "/minio/kms/")
+NO_MINIO_ADMIN = (
+    "BleepStore does not have MinIO's admin API. Its own command line shows and checks what it has (bleepstore --help), its "
+    "metrics are at /metrics and /minio/v2/metrics, and its health at /health."
 )
 
 _PLAIN_READS = frozenset({"GetObject", "HeadObject"})
@@ -98,6 +108,8 @@ class Authenticates(Protocol):
 
     def verify(self, proof: Proof) -> Authenticated | None: ...
 
+    def authenticate_form(self, fields: Mapping[str, str]) -> Principal: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -124,6 +136,7 @@ class Pipeline:
         """`counts` counts what is answered, where somebody does; `record` is told of it behind that."""
         self.router = router
         self._authenticator = authenticator
+        self._authenticate_form = authenticator.authenticate_form
         self._store = store
         self._settings = settings
         self._proxies = settings.proxies
@@ -225,7 +238,12 @@ class Pipeline:
                 raise preflight.refusal(headers)
             # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
             rule, no_rule = self._match(incoming.method, target, query, headers)
-        authenticated = self._authenticate(incoming.method, target, headers, proof)
+        try:
+            authenticated = self._authenticate(incoming.method, target, headers, proof)
+        except AuthorizationHeaderMalformed:
+            if target.raw_path.startswith(MINIO_ADMIN_PATHS):
+                raise S3NotImplemented(NO_MINIO_ADMIN) from None
+            raise
         outcome.principal = authenticated.principal
         if authenticated.is_presigned and query.in_headers:
             headers = headers.added(query.in_headers)
@@ -252,6 +270,7 @@ class Pipeline:
             is_secure=incoming.is_secure,
             is_signed=not authenticated.principal.is_anonymous,
             enforces_access=self._settings.enforces_access,
+            authenticate_form=self._authenticate_form,
         )
         request.looked_up = _look_up(request)
         outcome.has_bucket = request.looked_up is not None
@@ -263,6 +282,8 @@ class Pipeline:
         finally:
             outcome.bytes_in = request.received_bytes
             outcome.object_bytes = request.object_bytes
+            if request.posted is not None:
+                outcome.principal, outcome.key = request.posted
         if self._store.encrypted_at_rest and rule.operation in _OF_OBJECT_BYTES:
             response.headers.append(ENCRYPTED_AT_REST)
         if routed is not None and routed.form is not None:

@@ -157,6 +157,8 @@ class S3Request:
     looked_up: Lookup | None = None
     is_signed: bool = False
     enforces_access: bool = True
+    authenticate_form: Callable[[Mapping[str, str]], Principal] | None = None
+    posted: tuple[Principal, str] | None = None  # who signed a form, and the key in it
     body_tags: Tags | None = None  # those that a view has read from the body, for a policy that asks
     object_bytes: int | None = None  # of the object that the view has written
     _payload: Payload | None = None

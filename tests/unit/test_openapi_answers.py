@@ -149,6 +149,11 @@ def scenario(world: World) -> None:
     ask("GET", "/box?policy")
     ask("GET", "/box?policyStatus")
     ask("DELETE", "/box?policy")
+    field = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    fields = field.format("key", "posted") + field.format("success_action_status", "201")
+    ask("POST", "/box", f"{fields}{field.format('file', 'data')}--x--\r\n".encode(),
+        content_type="multipart/form-data; boundary=x")  # fmt: skip
+    ask("DELETE", "/box/posted")
     ask("GET", "/box?ownershipControls")
     ask("PUT", "/box?ownershipControls",
         tagged("OwnershipControls", "<Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule>"))  # fmt: skip

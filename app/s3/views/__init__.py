@@ -17,6 +17,7 @@ from app.s3.views import (
     object_acl,
     object_tagging,
     ownership,
+    post_object,
     service,
     unconfigured,
     versioning,
@@ -38,5 +39,6 @@ BLUEPRINTS: tuple[S3Blueprint, ...] = (
     multipart.bp,
     object_acl.bp,
     object_tagging.bp,
+    post_object.bp,
     unconfigured.bp,
 )

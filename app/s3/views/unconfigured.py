@@ -161,8 +161,6 @@ _BUCKET_TABLE: tuple[tuple[str, str, str, str, View], ...] = (
     ("GET", "website", "GetBucketWebsite", "GetBucketWebsite", _lacks(NoSuchWebsiteConfiguration)),
     ("PUT", "website", "PutBucketWebsite", "PutBucketWebsite", _refused),
     ("DELETE", "website", "DeleteBucketWebsite", "DeleteBucketWebsite", _gone),
-    # The upload of a browser's form.
-    ("POST", "", "PostObject", "PutObject", _refused),
 )  # fmt: skip
 
 # Changes are for the bucket's owner alone. Without object lock AWS refuses retention and legal hold as here.

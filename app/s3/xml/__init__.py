@@ -49,6 +49,7 @@ from app.s3.xml.results import (
     error,
     get_object_attributes_response,
     initiate_multipart_upload_result,
+    post_response,
 )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "list_objects_v2_result",
     "list_parts_result",
     "list_versions_result",
+    "post_response",
     "location_constraint",
     "notification_configuration",
     "ownership_controls",

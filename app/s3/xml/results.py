@@ -74,6 +74,16 @@ def complete_multipart_upload_result(
     )
 
 
+def post_response(location: str, bucket: str, key: str, etag: str) -> bytes:
+    return document(
+        "PostResponse",
+        element("Location", location),
+        element("Bucket", bucket),
+        element("Key", key),
+        etag_element(etag),
+    )
+
+
 def copy_object_result(etag: str, modified_ms: int, checksum: Checksum | None) -> bytes:
     return document(
         "CopyObjectResult",
