@@ -21,6 +21,7 @@ AWS_CLI = Path(__file__).parent.parent / ".tools" / "aws-cli" / "bin" / "aws"
 PROMETHEUS = Path(__file__).parent.parent / ".tools" / "prometheus" / "usr" / "bin"
 NGINX = Path(__file__).parent.parent / ".tools" / "nginx" / "usr" / "sbin" / "nginx"
 AZURITE = Path(__file__).parent.parent / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+MC = Path(__file__).parent.parent / ".tools" / "mc"
 FAKE_GCS = Path(__file__).parent.parent / ".tools" / "fake-gcs-server"
 HELMS = {major: Path(__file__).parent.parent / ".tools" / f"helm{major}" / "helm" for major in (3, 4)}
 NODE_MODULES = Path(__file__).parent / "clients" / "node_modules"
@@ -65,6 +66,13 @@ def require_fake_gcs() -> str:
     if path is None:
         _missing("fake-gcs-server", "make test-deps, with Go 1.21 or newer")
     return path
+
+
+def require_mc() -> str:
+    """MinIO's client, of `make test-deps`. Not the one on the PATH, which is mostly Midnight Commander."""
+    if not MC.is_file():
+        _missing("mc", "make test-deps, with Go 1.21 or newer")
+    return str(MC)
 
 
 def require_helm(major: int) -> str:

@@ -84,7 +84,7 @@ if ! cmp -s tests/azurite/package-lock.json "$azurite/installed-lock.json"; then
   cp "$azurite/package-lock.json" "$azurite/installed-lock.json"
 fi
 
-# What Go builds: fake-gcs-server, Helm 3 and Helm 4. A Go since 1.21 fetches the release that a module asks for; an older
+# What Go builds: fake-gcs-server, Helm 3 and Helm 4, mc. A Go since 1.21 fetches the release that a module asks for; an older
 # one, as Debian 12 has it, cannot build them: then their tests are skipped, and counted.
 
 # built NAME PROGRAM MODULE: builds the module's program into the folder of PROGRAM, unless it is there.
@@ -98,5 +98,6 @@ built() {
   fi
 }
 built fake-gcs-server .tools/fake-gcs-server github.com/fsouza/fake-gcs-server@v1.55.1
+built mc .tools/mc github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9
 built 'Helm 3' .tools/helm3/helm helm.sh/helm/v3/cmd/helm@v3.21.4
 built 'Helm 4' .tools/helm4/helm helm.sh/helm/v4/cmd/helm@v4.2.4

@@ -238,12 +238,7 @@ class Pipeline:
                 raise preflight.refusal(headers)
             # A request without a rule is still authenticated first: a stranger learns nothing but that he is one.
             rule, no_rule = self._match(incoming.method, target, query, headers)
-        try:
-            authenticated = self._authenticate(incoming.method, target, headers, proof)
-        except AuthorizationHeaderMalformed:
-            if target.raw_path.startswith(MINIO_ADMIN_PATHS):
-                raise S3NotImplemented(NO_MINIO_ADMIN) from None
-            raise
+        authenticated = self._authenticate(incoming.method, target, headers, proof)
         outcome.principal = authenticated.principal
         if authenticated.is_presigned and query.in_headers:
             headers = headers.added(query.in_headers)
@@ -307,9 +302,14 @@ class Pipeline:
     def _authenticate(self, method: str, target: Target, headers: Headers, proof: Proof | None) -> Authenticated:
         """What does not hold by its proof is told why."""
         authenticated = None if proof is None else self._authenticator.verify(proof)
-        if authenticated is None:
-            authenticated = self._authenticator.authenticate(method, target.raw_path, target.raw_query, headers.values)
-        return authenticated
+        if authenticated is not None:
+            return authenticated
+        try:
+            return self._authenticator.authenticate(method, target.raw_path, target.raw_query, headers.values)
+        except AuthorizationHeaderMalformed:
+            if target.raw_path.startswith(MINIO_ADMIN_PATHS):
+                raise S3NotImplemented(NO_MINIO_ADMIN) from None
+            raise
 
     def _match(self, method: str, target: Target, query: Query, headers: Headers) -> tuple[Rule | None, S3Error | None]:
         try:

@@ -58,6 +58,7 @@ def post_object(request: S3Request) -> S3Response:
     refuse_protections(posted.headers, encrypted_at_rest=request.store.encrypted_at_rest)
     form.file.expected = expected_in(posted.headers)
     stored = objects.put_object(request.store, new_object(posted), form.file, None)
+    request.object_bytes = stored.size_bytes
     headers = [
         ("ETag", f'"{stored.etag}"'), *checksum_headers(stored.checksum), *version_id_header(stored.published),
     ]  # fmt: skip
