@@ -84,6 +84,19 @@
 {{- if and .Values.auth.existingSecret .Values.auth.secretKey -}}
 {{- fail "auth.secretKey and auth.existingSecret are both given; leave one of them out" -}}
 {{- end -}}
+{{- $keys := list .Values.auth.accessKey -}}{{- if .Values.auth.existingSecret -}}{{- $keys = list -}}{{- end -}}
+{{- $names := list "root" -}}
+{{- range .Values.users -}}
+{{- $name := default .accessKey .name -}}
+{{- if has .accessKey $keys }}{{ fail (printf "users: two have the access key %s (the root user counts)" .accessKey) }}{{ end -}}
+{{- if has $name $names }}{{ fail (printf "users: two have the name %s (the root user is called root)" $name) }}{{ end -}}
+{{- $keys = append $keys .accessKey -}}{{- $names = append $names $name -}}
+{{- end -}}
+{{- $buckets := list -}}
+{{- range .Values.buckets -}}
+{{- if has .name $buckets }}{{ fail (printf "buckets: %s is there twice" .name) }}{{ end -}}
+{{- $buckets = append $buckets .name -}}
+{{- end -}}
 {{- range $at, $user := .Values.users -}}
 {{- if eq (empty $user.secretKey) (empty $user.existingSecret) -}}
 {{- fail (printf "users[%d]: give secretKey, or existingSecret and existingSecretKey, one of them" $at) -}}
