@@ -64,6 +64,15 @@ _COPY = Mutation(
             SELECT {_SEQUENCE}, model.bytes FROM n CROSS JOIN inline_data AS model ON model.sequence = {_MODEL}
             """
         ),
+        Step(
+            f"""
+            UPDATE bucket_usage SET objects = objects + :last - :first, versions = versions + :last - :first,
+                size_bytes = size_bytes + (
+                    {_NUMBERS} SELECT sum(model.size_bytes) FROM n CROSS JOIN versions AS model ON model.sequence = {_MODEL}
+                )
+            WHERE bucket_id = (SELECT bucket_id FROM versions WHERE sequence = :large)
+            """
+        ),
         Step("UPDATE plan SET sequence = sequence + :last - :first"),
     ),
     grows=True,
