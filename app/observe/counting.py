@@ -123,14 +123,16 @@ class Vitals:
         self,
         cells: Cells,
         queue_depth: Callable[[], int],
+        settle: Callable[[], None],
         sleep: Callable[[float], object],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`queue_depth`: how many writes wait for the metadata engine."""
+        """`queue_depth`: how many writes wait for the metadata engine. `settle` is to be called as often as is looked."""
         self._values = cells.values
         self._lag = cells.place((families.HUB_LAG.name,), HUB_LAG_WIDTH)
         self._set_depth = setter(cells, families.SQLITE_QUEUE)
         self._queue_depth = queue_depth
+        self._settle = settle
         self._sleep = sleep
         self._monotonic = monotonic
         self._worst_s, self._worst_before_s = 0.0, 0.0
@@ -149,6 +151,7 @@ class Vitals:
         self._values[self._lag] = max(self._worst_s, self._worst_before_s)
         self._values[self._lag + 1] = now_s
         self._set_depth(self._queue_depth())
+        self._settle()
         if now_s - self._turned_s >= LAG_KEPT_S:
             self._worst_before_s, self._worst_s, self._turned_s = self._worst_s, 0.0, now_s
 

@@ -68,7 +68,7 @@ class Metrics:
 
     def vitals(self, queue_depth: Callable[[], int], sleep: Callable[[float], object]) -> Vitals:
         """This process's, behind the fork."""
-        return Vitals(self.cells(), queue_depth, sleep)
+        return Vitals(self.cells(), queue_depth, self.requests.settle, sleep)
 
     # -- where ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Counting requests: at a price of three additions, which is what an answer from memory can pay.
+"""Counting requests, each once; what is answered again from memory is counted still cheaper (repeats.py).
 
 A request is counted into one record, found by all its labels together: operation, method, path, status, S3's code, bucket,
 and the classes of size that its two bodies belong to. Of an answer that is sent whole it holds the durations' histogram and
@@ -23,6 +23,7 @@ from app.observe import families
 from app.observe.bucket_labels import OTHER_BUCKETS, BucketLabels
 from app.observe.cells import Cells, Key
 from app.observe.families import DURATION_BUCKETS_S, OBJECT_SIZE, S3_IN_FLIGHT, SIZE_BUCKETS_BYTES
+from app.observe.repeats import REPEAT, Repeats, taken_apart
 from app.observe.tally import Tally
 
 # Records of a process with bucket labels of their own; what comes later is counted to other buckets.
@@ -51,11 +52,9 @@ OUT_BYTES: Final = OUT + SIZES
 IN_BYTES: Final = OUT_BYTES + 1
 PIECES_WIDTH: Final = IN_BYTES + 1
 
-_QUICK_S: Final = DURATION_BUCKETS_S[0]
 
-
-# Operation, method, path, status, code, bucket, and the classes of the sizes received and sent.
-Labels = tuple[str, str, str, int, str, str, int, int]
+Labels = tuple[str, str, str, int, str, str]  # operation, method, path, status, code, bucket
+Classed = tuple[str, str, str, int, str, str, int, int]  # … and the classes of the sizes received and sent
 
 
 class Request(Protocol):
@@ -76,7 +75,8 @@ class RequestCounts:
     """One process's, for its hub's thread. Made before the fork; its cells are made behind it, by the first request."""
 
     _cells: Cells
-    _values: memoryview[float]
+    values: memoryview[float]
+    _repeats: Repeats
     _labels: BucketLabels
     _objects: int
     _in_flight: int
@@ -85,39 +85,59 @@ class RequestCounts:
         self._make_cells = cells
         self._make_labels = labels
         self._is_open = False
-        self._places: dict[Labels, int] = {}
+        self._places: dict[Classed, int] = {}
+        self._slow: dict[int, int] = {}  # where repeats are counted that took longer, by their place
         self._codes = _codes(S3Error) | {""}
 
     def begun(self) -> None:
         """A request is under way that may have to wait."""
         if not self._is_open:
             self._open()
-        self._values[self._in_flight] += 1.0
+        self.values[self._in_flight] += 1.0
 
     def over(self) -> None:
         """It no longer is."""
-        self._values[self._in_flight] -= 1.0
+        self.values[self._in_flight] -= 1.0
 
     def whole(self, request: Request, seconds: float, sent_bytes: int) -> None:
         """An answer is about to go out whole, and so to end."""
-        place = self.place(request, request.bytes_in, sent_bytes)
-        self.again(place, seconds, sent_bytes)
+        place = self._place(request, request.bytes_in, sent_bytes)
+        self._add(place, seconds, sent_bytes)
         if request.bytes_in:
-            self._values[place + RECEIVED] += request.bytes_in
+            self.values[place + RECEIVED] += request.bytes_in
         if request.object_bytes is not None:
             self._note_object(request.object_bytes)
 
-    def again(self, place: int, seconds: float, sent_bytes: int) -> None:
-        """As `whole`, of a request without a body whose place is known."""
-        values = self._values
-        values[place if seconds <= _QUICK_S else place + bisect_left(DURATION_BUCKETS_S, seconds)] += 1.0
+    def repeat_place(self, request: Request, sent_bytes: int) -> int:
+        """Where answers of 200 that are the same as this one are counted: by one addition (repeats.py) where it is above 0,
+        by `again` where it is below, and where they took long.
+        """
+        place = self._place(request, 0, sent_bytes)
+        quick = self._repeats.place(*self._labels_of(request), sent_bytes)
+        if quick is None:
+            return -place
+        self._slow[quick] = place
+        return quick
+
+    def again(self, repeat_place: int, seconds: float, sent_bytes: int) -> None:
+        place = -repeat_place if repeat_place < 0 else self._slow[repeat_place]
+        self._add(place, seconds, sent_bytes)
+
+    def settle(self) -> None:
+        """A few times a second."""
+        if self._is_open:
+            self._repeats.settle()
+
+    def _add(self, place: int, seconds: float, sent_bytes: int) -> None:
+        values = self.values
+        values[place + bisect_left(DURATION_BUCKETS_S, seconds)] += 1.0
         values[place + SECONDS] += seconds
         values[place + SENT] += sent_bytes
 
     def first(self, request: Request, seconds: float) -> int:
         """The first piece of an answer is about to go out; gives the place for `last`."""
         place = self._found(request, -1, bisect_left(SIZE_BUCKETS_BYTES, request.bytes_in))
-        values = self._values
+        values = self.values
         values[place + bisect_left(DURATION_BUCKETS_S, seconds)] += 1.0
         values[place + FIRST_SECONDS] += seconds
         values[place + IN_BYTES] += request.bytes_in
@@ -127,49 +147,51 @@ class RequestCounts:
 
     def last(self, place: int, seconds: float, sent_bytes: int) -> None:
         """An answer that went out in pieces has ended."""
-        values = self._values
+        values = self.values
         values[place + LAST + bisect_left(DURATION_BUCKETS_S, seconds)] += 1.0
         values[place + LAST_SECONDS] += seconds
         values[place + OUT + bisect_left(SIZE_BUCKETS_BYTES, sent_bytes)] += 1.0
         values[place + OUT_BYTES] += sent_bytes
 
-    def place(self, request: Request, received_bytes: int, sent_bytes: int) -> int:
+    def _place(self, request: Request, received_bytes: int, sent_bytes: int) -> int:
         """Of a whole answer."""
         received = bisect_left(SIZE_BUCKETS_BYTES, received_bytes) if received_bytes else 0
         return self._found(request, bisect_left(SIZE_BUCKETS_BYTES, sent_bytes), received)
 
     def _found(self, request: Request, sent_class: int, received_class: int) -> int:
         """`sent_class` is -1 where it is not known before the end."""
+        key: Classed = (*self._labels_of(request), received_class, sent_class)
+        found = self._places.get(key)
+        return self._made(key) if found is None else found
+
+    def _labels_of(self, request: Request) -> Labels:
         code = request.code
-        key: Labels = (
+        return (
             request.operation,
             request.method if request.method in METHODS else OTHER_METHOD,
             "/{bucket}/{key}" if request.key else "/{bucket}" if request.bucket else "/",
             request.status,
             code if code in self._codes else OTHER_CODE,
             self._labels.label(request.bucket) if request.has_bucket else "",
-            received_class,
-            sent_class,
         )
-        found = self._places.get(key)
-        return self._made(key) if found is None else found
 
     def service(self, method: str, path: str, status: int, seconds: float, sent_bytes: int) -> None:
         """A request to a path of the service, of a bounded set, is about to be answered whole. It is none of S3's."""
         if not self._is_open:
             self._open()
         method = method if method in METHODS else OTHER_METHOD
-        key: Labels = ("", method, path, status, "", "", 0, bisect_left(SIZE_BUCKETS_BYTES, sent_bytes))
-        self.again(self._places.get(key) or self._made(key), seconds, sent_bytes)
+        key: Classed = ("", method, path, status, "", "", 0, bisect_left(SIZE_BUCKETS_BYTES, sent_bytes))
+        self._add(self._places.get(key) or self._made(key), seconds, sent_bytes)
 
     def _open(self) -> None:
         self._cells, self._labels = self._make_cells(), self._make_labels()
-        self._values = self._cells.values
+        self.values = self._cells.values
+        self._repeats = Repeats(self._cells)
         self._objects = self._cells.place((OBJECT_SIZE.name,), SIZES + 1)
         self._in_flight = self._cells.place((S3_IN_FLIGHT.name,), 1)
         self._is_open = True
 
-    def _made(self, key: Labels) -> int:
+    def _made(self, key: Classed) -> int:
         if len(self._places) >= RECORDS_MAX and key[5]:
             key = (*key[:5], OTHER_BUCKETS, *key[6:])
         is_whole = key[7] >= 0
@@ -179,8 +201,8 @@ class RequestCounts:
         return place
 
     def _note_object(self, size_bytes: int) -> None:
-        self._values[self._objects + bisect_left(SIZE_BUCKETS_BYTES, size_bytes)] += 1.0
-        self._values[self._objects + SIZES] += size_bytes
+        self.values[self._objects + bisect_left(SIZE_BUCKETS_BYTES, size_bytes)] += 1.0
+        self.values[self._objects + SIZES] += size_bytes
 
 
 def _codes(of: type[S3Error]) -> frozenset[str]:
@@ -193,14 +215,20 @@ def _codes(of: type[S3Error]) -> frozenset[str]:
 
 def add_to(tally: Tally, key: Key, values: list[float]) -> bool:
     """Take a record of requests apart into all its families; False where it is of another kind."""
-    if key[0] not in (WHOLE, PIECES):
+    if key[0] not in (WHOLE, PIECES, REPEAT):
         return False
-    operation, method, path, status, code, bucket, received_class, sent_class = map(str, key[1:])
-    if key[0] == WHOLE:
+    operation, method, path, status, code, bucket, *sizes_of = map(str, key[1:])
+    received_class = 0 if key[0] == REPEAT else int(sizes_of[0])
+    if key[0] == REPEAT:
+        count, seconds = taken_apart(values)
+        durations, first, first_seconds = _one_of(DURATIONS, 0, count), _one_of(DURATIONS, 0, count), seconds
+        received_bytes, sent_bytes = 0.0, count * int(sizes_of[0])
+        sizes = _one_of(SIZES, bisect_left(SIZE_BUCKETS_BYTES, int(sizes_of[0])), count)
+    elif key[0] == WHOLE:
         durations, seconds = values[:DURATIONS], values[SECONDS]
         count, received_bytes, sent_bytes = sum(durations), values[RECEIVED], values[SENT]
         first, first_seconds = durations, seconds
-        sizes = _one_of(SIZES, int(sent_class), count)
+        sizes = _one_of(SIZES, int(sizes_of[1]), count)
     else:
         first, first_seconds = values[:DURATIONS], values[FIRST_SECONDS]
         durations, seconds = values[LAST : LAST + DURATIONS], values[LAST_SECONDS]
@@ -208,7 +236,7 @@ def add_to(tally: Tally, key: Key, values: list[float]) -> bool:
         sizes = values[OUT : OUT + SIZES]
     tally.add(families.HTTP_REQUESTS, (method, path, status), count)
     tally.add_buckets(families.HTTP_DURATION, (method, path), durations, seconds)
-    received = _one_of(SIZES, int(received_class), count)
+    received = _one_of(SIZES, received_class, count)
     tally.add_buckets(families.HTTP_REQUEST_SIZE, (method, path), received, received_bytes)
     tally.add_buckets(families.HTTP_RESPONSE_SIZE, (method, path), sizes, sent_bytes)
     if operation:
