@@ -1,6 +1,7 @@
 """`python -m helm.generate`: writes what the chart has from elsewhere, and with --check only says what is not current.
 
 README.md      the table of values, from values.yaml and its comments
+files/dashboard.json the Grafana dashboard, from dashboard_rows.py
 values.schema.json   the schema of `config`, from the server's settings
 files/loadtests      the load tests, from loadtests/
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from helm.config_schema import config_schema
+from helm.dashboard import dashboard
+from helm.dashboard_rows import ROWS
 from helm.values_table import values_table
 
 CHART = Path(__file__).parent / "bleepstore"
@@ -25,7 +28,12 @@ LINE_MAX = 110  # a part of the schema that is no longer stands on one line
 
 def wanted() -> dict[Path, str]:
     """Every file that is made, with its content."""
-    return {CHART / "README.md": readme(), CHART / "values.schema.json": schema(), **dict(load_tests())}
+    return {
+        CHART / "README.md": readme(),
+        CHART / "values.schema.json": schema(),
+        CHART / "files/dashboard.json": laid_out(dashboard(ROWS)) + "\n",
+        **dict(load_tests()),
+    }
 
 
 def readme() -> str:
