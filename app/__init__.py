@@ -205,6 +205,11 @@ def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domai
         from app.s3.subresources import BUCKET_SUBRESOURCES
 
         authenticator = EitherVersion(*known, domains, BUCKET_SUBRESOURCES)
+    tell_stage = getattr(counters, "auth_stage", None)
+    if tell_stage is not None:
+        from app.observe.families import AUTH_SAMPLED_OF
+
+        authenticator.tell_stages(tell_stage, AUTH_SAMPLED_OF)
     return Pipeline(
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
         authenticator if config.auth.enabled else Unchecked(root(config)),

@@ -26,13 +26,17 @@ AUTH_SAMPLED_OF = 64  # of so many signatures that are read anew the stages of o
 
 
 class Family(NamedTuple):
-    """`name` without the prefix that all have, a counter's with `_total`. `buckets` are a histogram's upper bounds."""
+    """`name` without the prefix that all have, a counter's with `_total`. `buckets` are a histogram's upper bounds.
+
+    `always` are labels that a scrape shows before anything was counted: what appears with its first count has no rate.
+    """
 
     name: str
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    always: tuple[tuple[str, ...], ...] = ()
 
 
 PREFIX = "bleepstore_"
@@ -72,12 +76,15 @@ S3_FIRST_BYTE = Family(
     ("operation",), DURATION_BUCKETS_S,
 )  # fmt: skip
 S3_ERRORS = Family("s3_errors_total", "counter", "S3 errors that were answered, by their code", ("s3_code",))
+REASONS = (
+    "bad_request", "head_timeout", "connection_limit", "descriptors", "too_slow", "failed", "slow_down",
+)  # fmt: skip
 S3_REJECTED = Family(
     "s3_rejected_total", "counter",
     "Refused before S3 was asked, or without it: bad_request and head_timeout (the head), connection_limit (each look of "
     "a full worker at newcomers that wait), descriptors (none free), too_slow (the client), failed (no answer could be "
     "made), slow_down (answered 503, and in the other counts too)",
-    ("reason",),
+    ("reason",), (), tuple((reason,) for reason in REASONS),
 )  # fmt: skip
 BYTES_RECEIVED = Family("bytes_received_total", "counter", "Bytes of S3 requests' bodies")
 BYTES_SENT = Family("bytes_sent_total", "counter", "Bytes of S3 answers' bodies")
@@ -86,10 +93,11 @@ BYTES_SENT = Family("bytes_sent_total", "counter", "Bytes of S3 answers' bodies"
 
 S3_IN_FLIGHT = Family("s3_requests_in_flight", "gauge", "S3 requests under way that are not answered from memory")
 OBJECT_SIZE = Family("object_size_bytes", "histogram", "Sizes of objects that were written", (), SIZE_BUCKETS_BYTES)
+AUTH_STAGES = ("parse", "key", "canonical", "compare")
 AUTH_DURATION = Family(
     "auth_duration_seconds", "histogram",
     f"Stages of reading and checking a signature, of one in {AUTH_SAMPLED_OF} that are read anew",
-    ("stage",), AUTH_BUCKETS_S,
+    ("stage",), AUTH_BUCKETS_S, tuple((stage,) for stage in AUTH_STAGES),
 )  # fmt: skip
 SQLITE_COMMIT = Family(
     "sqlite_commit_duration_seconds", "histogram", "COMMIT of a group of writes, with its flush to the disk", (),
@@ -118,7 +126,12 @@ BACKEND_RETRIES = Family(
     "backend_retries_total", "counter", "Attempts that failed and were repeated", ("backend", "op")
 )
 BACKGROUND_RUNS = Family(
-    "background_runs_total", "counter", "Runs of background tasks that ended: ok, failed", ("task", "outcome")
+    "background_runs_total",
+    "counter",
+    "Runs of background tasks that ended: ok, failed",
+    ("task", "outcome"),
+    (),
+    (("sweep", "ok"), ("sweep", "failed")),
 )
 BACKGROUND_ACTIONS = Family("background_actions_total", "counter", "What they did", ("task", "action"))
 BACKGROUND_LAST = Family(

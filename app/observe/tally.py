@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeVar
 
 from app.observe.families import FAMILIES, PREFIX, Family
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 Labels = tuple[str, ...]
+T = TypeVar("T")
 
 
 class Tally:
@@ -45,9 +47,14 @@ class Tally:
         """Every family, those too of which nothing was counted: one that is not there yet looks like one that is gone."""
         for family in FAMILIES:
             if family.kind == "histogram":
-                yield _histogram(family, sorted(self._histograms[family.name].items()))
+                yield _histogram(family, self._histograms[family.name].items())
             else:
-                yield _numbers(family, sorted(self._numbers[family.name].items()))
+                yield _numbers(family, self._numbers[family.name].items())
+
+
+def _with_always(family: Family, samples: Iterable[tuple[Labels, T]], zero: T) -> list[tuple[Labels, T]]:
+    always = family.always if family.labels else ((),)
+    return sorted((dict.fromkeys(always, zero) | dict(samples)).items(), key=itemgetter(0))
 
 
 def _numbers(family: Family, samples: Iterable[tuple[Labels, float]]) -> Metric:
@@ -55,9 +62,7 @@ def _numbers(family: Family, samples: Iterable[tuple[Labels, float]]) -> Metric:
 
     made = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = made(PREFIX + family.name, family.help, labels=family.labels)
-    if not family.labels:
-        samples = list(samples) or [((), 0.0)]
-    for labels, value in samples:
+    for labels, value in _with_always(family, samples, 0.0):
         metric.add_metric(labels, value)
     return metric
 
@@ -68,8 +73,6 @@ def _histogram(family: Family, samples: Iterable[tuple[Labels, list[float]]]) ->
 
     metric = HistogramMetricFamily(PREFIX + family.name, family.help, labels=family.labels)
     bounds = [*map(floatToGoString, family.buckets), "+Inf"]
-    if not family.labels:
-        samples = list(samples) or [((), [0.0] * (len(bounds) + 1))]
-    for labels, values in samples:
+    for labels, values in _with_always(family, samples, [0.0] * (len(bounds) + 1)):
         metric.add_metric(labels, list(zip(bounds, accumulate(values[:-1]), strict=True)), values[-1])
     return metric
