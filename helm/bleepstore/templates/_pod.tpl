@@ -166,7 +166,7 @@ runtimeClassName: {{ . | quote }}
             - {key: {{ ternary $user.existingSecretKey (toString $at) (not (empty $user.existingSecret)) | quote }}, path: users/{{ $at }}}
       {{- end }}
 - name: tmp
-  emptyDir: {sizeLimit: {{ .Values.tmpSize | quote }}}
+  emptyDir: {{ ternary (dict) (dict "sizeLimit" .Values.tmpSize) (empty .Values.tmpSize) | toJson }}
 {{- if not (include "bleepstore.hasClaim" .) }}
 - name: data
   emptyDir: {}
