@@ -74,19 +74,26 @@ def prometheus(
     directory: Path, targets: Sequence[str], *, rules: Path | None = None, token: str = ""
 ) -> Iterator[Prometheus]:
     """`targets` are "host:port"; each is scraped with the token, where there is one."""
-    program, port = require_prometheus(), free_port()
     job: dict[str, Any] = {"job_name": JOB, "static_configs": [{"targets": list(targets)}]}
     if token:
         (directory / "token").write_text(token)
         job["authorization"] = {"credentials_file": str(directory / "token")}
     config = {
-        "global": {"scrape_interval": f"{SCRAPE_EVERY_S}s".replace("0.5s", "500ms"), "evaluation_interval": "1s"},
+        "global": {"scrape_interval": f"{SCRAPE_EVERY_S * 1_000:.0f}ms", "evaluation_interval": "1s"},
         "rule_files": [] if rules is None else [str(rules)],
         "scrape_configs": [job],
     }
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+    with prometheus_of(directory / "prometheus.yml") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def prometheus_of(config: Path) -> Iterator[Prometheus]:
+    """With this configuration; its data lie beside it."""
+    program, port, directory = require_prometheus(), free_port(), config.parent
     command = [
-        program, f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb",
+        program, f"--config.file={config}", f"--storage.tsdb.path={directory}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
     ]  # fmt: skip
     with open(directory / "prometheus.log", "ab") as log:

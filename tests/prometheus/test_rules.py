@@ -13,6 +13,7 @@ import yaml
 from tests.components import require_promtool
 from tests.conftest import StartServer
 from tests.prometheus.conftest import RULES, TOKEN, Scene
+from tests.server.conftest import eventually
 from tests.server.test_listeners import ask, bearer
 from tests.servers import ROOT
 
@@ -62,6 +63,7 @@ def test_the_runbook_knows_no_other_alert() -> None:
 
 
 def test_the_metrics_are_in_good_form(scene: Scene) -> None:
+    assert eventually(lambda: scene.load.rounds > 200, timeout_s=30.0)
     text = ask(scene.metrics_port, "/metrics", headers=bearer(TOKEN))[2].decode()
     assert text.count("bleepstore_") > 500
     done = promtool("check", "metrics", text=text)
