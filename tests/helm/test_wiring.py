@@ -185,7 +185,8 @@ def test_every_object_says_whose_it_is(chart: Rendered, values: str) -> None:
     for each in chart.manifests:
         if "helm.sh/chart" in each["metadata"].get("labels", {}):
             assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
-            assert each["metadata"]["namespace"] == NAMESPACE
+            is_elsewhere = values == "monitored" and each["metadata"]["name"].endswith("-dashboard")
+            assert each["metadata"]["namespace"] == ("grafana" if is_elsewhere else NAMESPACE)
         else:
             assert values == "embedded-extras", f"{each['kind']} {each['metadata']['name']} has no labels of the chart"
     names = [(each["kind"], each["metadata"]["name"]) for each in chart.manifests]
