@@ -81,6 +81,12 @@ FAST = Row(
             "Bps",
         ),
         Panel("Under way", (Query("sum by (instance) (bleepstore_s3_requests_in_flight{SELECT})", "{{instance}}"),)),
+        Panel(
+            "Checking signatures, mean by stage",
+            (Query(_mean("auth_duration_seconds", "stage"), "{{stage}}"),),
+            "s",
+            text="A sample of the signatures that are read anew.",
+        ),
     ),
 )
 
