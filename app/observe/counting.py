@@ -136,7 +136,7 @@ class Vitals:
         self._sleep = sleep
         self._monotonic = monotonic
         self._worst_s, self._worst_before_s = 0.0, 0.0
-        self._turned_s = monotonic()
+        self._turned_s = self._values[self._lag + 1] = monotonic()
 
     def run_forever(self) -> None:
         while True:

@@ -52,21 +52,21 @@ class Book:
 
 def asks(server: RunningServer) -> list[Ask]:
     """Hot reads from memory, reads of a file, writes, what the long way answers, and errors of several kinds."""
-    made = [_ask(server, "GET", f"/{BUCKET}/small-{number % 20}") for number in range(200)]
-    made += [_ask(server, "HEAD", f"/{BUCKET}/small-{number % 20}") for number in range(60)]
-    made += [_ask(server, "PUT", f"/{BUCKET}/new-{number}", SMALL) for number in range(100)]
-    made += [_ask(server, "DELETE", f"/{BUCKET}/new-{number}") for number in range(30)]
-    made += [_ask(server, "GET", f"/{BUCKET}/missing-{number}") for number in range(30)]
-    made += [_ask(server, "GET", f"/no-such-bucket/{number}") for number in range(20)]
-    made += [_ask(server, "GET", f"/{BUCKET}/large") for _ in range(20)]
-    made += [_ask(server, "PUT", f"/{BUCKET}/large-{number}", b"y" * 100_000) for number in range(10)]
-    made += [_ask(server, "GET", f"/{BUCKET}") for _ in range(10)]
-    made += [_ask(server, "GET", f"/{BUCKET}/small-1", is_signed=False) for _ in range(20)]
+    made = [ask(server, "GET", f"/{BUCKET}/small-{number % 20}") for number in range(200)]
+    made += [ask(server, "HEAD", f"/{BUCKET}/small-{number % 20}") for number in range(60)]
+    made += [ask(server, "PUT", f"/{BUCKET}/new-{number}", SMALL) for number in range(100)]
+    made += [ask(server, "DELETE", f"/{BUCKET}/new-{number}") for number in range(30)]
+    made += [ask(server, "GET", f"/{BUCKET}/missing-{number}") for number in range(30)]
+    made += [ask(server, "GET", f"/no-such-bucket/{number}") for number in range(20)]
+    made += [ask(server, "GET", f"/{BUCKET}/large") for _ in range(20)]
+    made += [ask(server, "PUT", f"/{BUCKET}/large-{number}", b"y" * 100_000) for number in range(10)]
+    made += [ask(server, "GET", f"/{BUCKET}") for _ in range(10)]
+    made += [ask(server, "GET", f"/{BUCKET}/small-1", is_signed=False) for _ in range(20)]
     random.Random(5).shuffle(made)
     return made
 
 
-def _ask(server: RunningServer, method: str, path: str, body: bytes = b"", *, is_signed: bool = True) -> Ask:
+def ask(server: RunningServer, method: str, path: str, body: bytes = b"", *, is_signed: bool = True) -> Ask:
     target = path
     if is_signed:
         credential = Credential(server.access_key, server.secret_key, Principal(id=""))
