@@ -9,7 +9,7 @@ the sums, so that one addition to a bucket counts the request in every family th
     in pieces  [first pieces in each bucket …, seconds, durations …, seconds, sizes out …, bytes out, bytes in]
 
 All is counted *before* the bytes go out that could make the client believe its request has ended: then whoever has got an
-answer was counted, even if the worker is killed with its next breath (specs/decisions/0037).
+answer was counted, even if the worker is killed with its next breath (specs/decisions/0038).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.observe.bucket_labels import OTHER_BUCKETS, BucketLabels
+from app.observe.families import FAMILIES
 from app.observe.metrics import Metrics
 from app.s3.outcome import Ending, Handled
 
@@ -167,3 +168,12 @@ def test_an_answer_is_counted_when_it_begins_and_once() -> None:
     ending.begin(None)
     ending(5)
     assert sum(_values(metrics, "bleepstore_s3_operations_total").values()) == 1
+
+
+def test_the_specification_names_every_family_with_its_labels() -> None:
+    """What is read when a scrape asks is described where users look for it, in the README."""
+    rows: dict[str, str] = {}
+    for line in (Path(__file__).parents[2] / "specs" / "metrics.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        rows |= {name: cells[1] for name in re.findall(r"`(\w+)`", cells[0]) if line.startswith("| `")}
+    assert rows == {family.name: ", ".join(family.labels) for family in FAMILIES}
