@@ -73,7 +73,10 @@ REASONED: list[tuple[dict[str, Any], str]] = [
     ({"ingress.enabled": True, "domain": "a.b", "ingress.tls": True}, "ingress.tls: there is no certificate"),
     ({"httpRoute.enabled": True}, "httpRoute.parentRefs is missing"),
     ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}]}}, "no host is named"),
-    ({"podDisruptionBudget": {"enabled": True, "minAvailable": 1}}, "one of them, and the other null"),
+    (
+        {"podDisruptionBudget": {"enabled": True, "maxUnavailable": None}},
+        "neither minAvailable nor maxUnavailable is set",
+    ),
     ({"metrics.serviceMonitor.enabled": True, "metrics.podMonitor.enabled": True}, "counted twice"),
     ({"metrics.enabled": False, "metrics.dashboard.enabled": True}, "nothing to scrape"),
     ({"metrics.port": 9000}, "9000 is the S3 port"),

@@ -39,7 +39,12 @@ def parent(tmp_path: Path) -> Path:
             "unknown": 1,
         },
         "bleepstore": {"enabled": True, "buckets": [{"name": "photos"}]},
-        "cold": {"enabled": True, "nameOverride": "archive", "image": {"registry": "other", "digest": DIGEST}},
+        "cold": {
+            "enabled": True,
+            "nameOverride": "archive",
+            "podSecurityContext": {"runAsUser": ""},
+            "image": {"registry": "other", "digest": DIGEST},
+        },
     }
     (chart / "values.yaml").write_text(yaml.safe_dump(values))
     return chart
@@ -63,6 +68,8 @@ def test_a_parent_chart_has_it_twice(major: int, parent: Path) -> None:
         assert pod_of(each)["imagePullSecrets"] == [{"name": "mirror"}]
         (claim,) = each["spec"]["volumeClaimTemplates"]
         assert claim["spec"]["storageClassName"] == "slow"
+    users = {name: pod_of(each)["securityContext"].get("runAsUser") for name, each in servers.items()}
+    assert users == {"demo-bleepstore": 10001, "demo-archive": None}
     assert config_of(both, "demo-bleepstore")["server"]["default_buckets"] == ["photos"]
     assert config_of(both, "demo-archive")["server"]["default_buckets"] == []
 

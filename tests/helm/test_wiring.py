@@ -153,6 +153,8 @@ def test_the_workload_and_what_scales_it_are_of_one_kind(chart: Rendered) -> Non
         target = scaler["spec"]["scaleTargetRef"]
         assert (target["kind"], target["name"]) == (chart.workload["kind"], chart.workload["metadata"]["name"])
         assert "replicas" not in chart.workload["spec"], "two would decide how many pods there are"
+    for budget in chart.of("PodDisruptionBudget"):
+        assert len({"minAvailable", "maxUnavailable"} & set(budget["spec"])) == 1
     if chart.workload["kind"] == "StatefulSet":
         headless = chart.one("Service", chart.workload["spec"]["serviceName"])
         assert headless["spec"]["clusterIP"] == "None"

@@ -143,8 +143,8 @@
 {{- if not (or .Values.httpRoute.hosts .Values.domain) }}{{ fail "httpRoute.enabled: no host is named; set domain or httpRoute.hosts" }}{{ end -}}
 {{- end -}}
 {{- $budget := .Values.podDisruptionBudget -}}
-{{- if and $budget.enabled (eq (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable)) -}}
-{{- fail "podDisruptionBudget: set minAvailable or maxUnavailable, one of them, and the other null" -}}
+{{- if and $budget.enabled (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable) -}}
+{{- fail "podDisruptionBudget: neither minAvailable nor maxUnavailable is set" -}}
 {{- end -}}
 {{- end -}}
 

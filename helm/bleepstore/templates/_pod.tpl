@@ -36,11 +36,11 @@ spec:
     {{- include "bleepstore.volumes" . | nindent 4 }}
 {{- end -}}
 
-{{/* Without what was taken out by null. */}}
+{{/* Without what was taken out, by null or by "": Helm 4 does not hear the null of a parent chart's values. */}}
 {{- define "bleepstore.securityContext" -}}
 {{- $kept := dict -}}
 {{- range $name, $value := . -}}
-{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $kept $name $value -}}{{- end -}}
+{{- if not (or (kindIs "invalid" $value) (eq "" (toString $value))) -}}{{- $_ := set $kept $name $value -}}{{- end -}}
 {{- end -}}
 {{- with $kept -}}{{- toYaml . -}}{{- end -}}
 {{- end -}}
