@@ -34,14 +34,16 @@ LABEL org.opencontainers.image.title="BleepStore" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/bleepstore /opt/bleepstore
+# What entrypoints and health checks for MinIO's image call; last on the PATH.
+COPY app/container /opt/bleepstore/container
 # Any uid may write there: a volume that is made for it takes these permissions over.
-RUN mkdir -m 0777 /data
-ENV PATH=/opt/bleepstore/bin:$PATH \
+RUN mkdir -m 0777 /data && ln -s /opt/bleepstore/container/minio /usr/bin/minio
+ENV PATH=/opt/bleepstore/bin:$PATH:/opt/bleepstore/container \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     BLEEPSTORE_SERVER_HOST=0.0.0.0 BLEEPSTORE_DATA_DIR=/data
 WORKDIR /data
 VOLUME ["/data"]
-EXPOSE 9000
+EXPOSE 9000 9001
 USER 10001:0
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["bleepstore", "healthcheck"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from app import config_minio
@@ -47,6 +47,9 @@ _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["minio"]:
+        arguments = arguments[1:]  # containers are told `minio server /data`, whatever their entrypoint is
     options = _parser().parse_args(arguments)
     if options.command is None:
         print(f"bleepstore {_version()}")
@@ -77,9 +80,7 @@ def serve(invocation: Invocation) -> int:
 
 
 def server(invocation: Invocation) -> int:
-    if invocation.options.console_address is not None:
-        print("there is no web console yet: nothing listens at --console-address", file=sys.stderr)
-    return serve(invocation)
+    return serve(replace(invocation, config=config_minio.with_folders(invocation.config)))
 
 
 def fsck(invocation: Invocation) -> int:
@@ -208,7 +209,7 @@ def _add_server(parser: _Parser) -> None:
     parser.usage = "bleepstore server DIR [--address [HOST]:PORT] [OPTION …]"
     parser.add_argument("directories", nargs="+", metavar="DIR", help="where data lie, as --data-dir")
     parser.add_argument("--address", metavar="[HOST]:PORT", help="where to listen; default :9000, on all addresses")
-    parser.add_argument("--console-address", metavar="[HOST]:PORT", help="accepted; there is no console yet")
+    parser.add_argument("--console-address", metavar="[HOST]:PORT", help="where people look, as --server.console-bind")
     parser.add_argument(
         "--certs-dir", "-S", metavar="DIR", help="with public.crt and private.key the server speaks TLS"
     )
@@ -243,7 +244,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, str]:
     names = [*all_settings(), "data_dir"]
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     if "directories" in options:
-        given = config_minio.overrides(options.directories, options.address, options.certs_dir) | given
+        given = (
+            config_minio.overrides(options.directories, options.address, options.console_address, options.certs_dir)
+            | given
+        )
     # A command that uses no credentials must not complain of those that the server got by a flag of its own.
     return given | ({"auth.enabled": "false"} if getattr(options, "is_anonymous", False) else {})
 

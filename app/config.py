@@ -85,6 +85,11 @@ class Server:
     default_buckets: tuple[DefaultBucket, ...] = setting(
         (), DefaultBuckets(), "buckets that a start makes where they are not there, with commas; NAME:versioned"
     )
+    console_bind: str = setting(
+        "",
+        Text(bind),
+        "HOST:PORT or :PORT where people look: the API's description and the health; empty: nowhere else",
+    )
     short_way: bool = setting(True, Flag(), "answer GET, HEAD, PUT and DELETE of objects without Flask; false: slower")
     tls: Tls = Tls()
     limits: ServerLimits = ServerLimits()

@@ -199,13 +199,21 @@ def _check_tls(config: Config, given: Mapping[str, Given]) -> None:
 
 def _check_listeners(config: Config, given: Mapping[str, Given]) -> None:
     """Two cannot have one port, unless each has an address of its own."""
-    bind, server = config.observability.metrics_bind, config.server
-    if not bind:
-        return
-    host, port = host_and_port(bind)
+    server = config.server
+    taken = [("S3's (server.port)", server.host, server.port)]
+    binds = {
+        "observability.metrics_bind": config.observability.metrics_bind,
+        "server.console_bind": server.console_bind,
+    }
     wildcards = {"", "0.0.0.0", "::"}  # noqa: S104
-    if port == server.port and (host == server.host or wildcards & {host, server.host}):
-        raise ConfigError(f"{_place(given, 'observability.metrics_bind')}: port {port} is S3's (server.port)")
+    for path, bind in binds.items():
+        if not bind:
+            continue
+        host, port = host_and_port(bind)
+        for whose, other_host, other_port in taken:
+            if port == other_port and (host == other_host or wildcards & {host, other_host}):
+                raise ConfigError(f"{_place(given, path)}: port {port} is {whose}")
+        taken.append((f"{path}'s", host, port))
 
 
 def _check_readable(place: str, path: str) -> None:

@@ -9,8 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from app.config_buckets import DefaultBucket
+from app.domain.errors import InvalidBucketName
+from app.domain.names import check_bucket_name
 from app.settings import ConfigError
+
+if TYPE_CHECKING:
+    from app.config import Config
 
 # In the order in which MinIO prefers them.
 VARIABLES = {
@@ -23,6 +31,7 @@ VARIABLES = {
     "MINIO_SECRET_KEY": "auth.secret_key",
     "MINIO_SECRET_KEY_FILE": "auth.secret_key_file",
     "MINIO_DEFAULT_BUCKETS": "server.default_buckets",
+    "MINIO_CONSOLE_ADDRESS": "server.console_bind",
     "MINIO_DOMAIN": "server.domain",
     "MINIO_SITE_REGION": "server.region",
     "MINIO_REGION": "server.region",
@@ -46,7 +55,9 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return given
 
 
-def overrides(directories: list[str], address: str | None, certs_dir: str | None) -> dict[str, str]:
+def overrides(
+    directories: list[str], address: str | None, console_address: str | None, certs_dir: str | None
+) -> dict[str, str]:
     """The flags that the command line `server DIRECTORY --address … --certs-dir …` stands for. Raises: ConfigError."""
     if len(directories) != 1 or _SEVERAL.search(directories[0]):
         raise ConfigError(
@@ -58,6 +69,8 @@ def overrides(directories: list[str], address: str | None, certs_dir: str | None
         if not colon or not port.isdecimal():
             raise ConfigError(f"--address: expected HOST:PORT or :PORT, not {address!r}")
         flags |= {"server.host": host.strip("[]") or "0.0.0.0", "server.port": port}  # noqa: S104  # as it is meant
+    if console_address is not None:
+        flags["server.console_bind"] = console_address
     if certs_dir is not None:
         files = {"server.tls.cert_file": "public.crt", "server.tls.key_file": "private.key"}
         if all(os.path.exists(os.path.join(certs_dir, name)) for name in files.values()):
@@ -67,6 +80,34 @@ def overrides(directories: list[str], address: str | None, certs_dir: str | None
 
 # What `server` means by default and `serve` does not: all addresses, signatures for any region and of both versions.
 DEFAULTS = {"server.host": "0.0.0.0", "server.region": "", "auth.allow_v2": "true"}  # noqa: S104
+
+
+def with_folders(config: Config) -> Config:
+    """With a default bucket for each empty folder of the data directory.
+
+    Compose files say `mkdir -p /data/photos && minio server /data`, and to MinIO that is a bucket.
+    """
+    directory = config.data_dir
+    if directory is None or not os.path.isdir(directory):
+        return config
+    known = {bucket.name for bucket in config.server.default_buckets}
+    objects = os.path.abspath(config.storage.local.root_dir)
+    with os.scandir(directory) as entries:
+        folders = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+    found = tuple(
+        DefaultBucket(os.path.basename(path))
+        for path in folders
+        if os.path.abspath(path) != objects and os.path.basename(path) not in known and _is_bucket(path)
+    )
+    return replace(config, server=replace(config.server, default_buckets=config.server.default_buckets + found))
+
+
+def _is_bucket(path: str) -> bool:
+    try:
+        check_bucket_name(os.path.basename(path))
+        return not os.listdir(path)
+    except (InvalidBucketName, OSError):
+        return False
 
 
 def _secret_path(name: str) -> str:

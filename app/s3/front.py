@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import runtime
 from app.observe.health import NOTHING_HERE, PROBES, SERVICE_HEADERS, HealthChecks
-from app.s3.service_paths import LISTENER, asks_service, is_served_by_listener, path_of, template_of
+from app.s3.service_paths import LISTENER, START_PAGE, asks_service, is_served_by_listener, path_of, template_of
 
 if TYPE_CHECKING:
     from app.s3.adapter import S3Flask
@@ -84,6 +84,9 @@ class Front:
         probe = PROBES.get(path)
         if not is_served_by_listener(environ) or (path in self._elsewhere and self._is_hidden(environ)):
             status, body = 404, NOTHING_HERE
+        elif path == "/" and environ.get(LISTENER):
+            start_response("302 Found", [("Location", START_PAGE), ("Content-Length", "0"), *SERVICE_HEADERS])
+            return []
         elif probe is None or self._health is None or not asks_service(environ, self._domains):
             return self.load()(environ, start_response)  # type: ignore[arg-type]  # the server's own start_response
         else:

@@ -26,7 +26,13 @@ DEEP_PREFIXES = (SERVICE_PREFIX, "/minio/health/", "/minio/v2/metrics/")
 # A listener that is not S3's answers GET and HEAD of exactly these, and nothing else; by the name that the server gives
 # it (server/listeners.py).
 LISTENER = "bleepstore.listener"  # in the WSGI environ; empty for S3's
-LISTENER_PATHS: Mapping[str, frozenset[str]] = {"metrics": METRICS_PATHS | HEALTH_PATHS}
+DOCS_ASSETS = frozenset({"docs.css", "docs.js", "swagger-ui.css", "swagger-ui-bundle.js"})
+START_PAGE = "/docs"  # where "/" of a listener that has it leads
+LISTENER_PATHS: Mapping[str, frozenset[str]] = {
+    "metrics": METRICS_PATHS | HEALTH_PATHS,
+    "console": HEALTH_PATHS
+    | {"/", START_PAGE, "/openapi.json", *(f"{SERVICE_PREFIX}docs/{name}" for name in DOCS_ASSETS)},
+}
 
 
 def is_service(method: str, path: str, *, is_signed: bool, host: str, domains: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 S3: Final = ""  # the name of S3's listener
 METRICS: Final = "metrics"
+CONSOLE: Final = "console"
 
 # A service listener is for a few probes and scrapers. Their connections are counted apart from those of S3, so that a full
 # worker still answers them, and they never take S3's.
@@ -30,10 +31,11 @@ def listeners(config: Config) -> tuple[Listener, ...]:
     """S3's first. The sockets that a worker inherits are in the same order."""
     server, observability = config.server, config.observability
     found = [Listener(S3, _bind(server.host, server.port))]
-    if observability.metrics_bind:
-        host, port = host_and_port(observability.metrics_bind)
-        # Without a host all addresses are meant, of the kind that the main port has.
-        found.append(Listener(METRICS, _bind(host or ("::" if ":" in server.host else "0.0.0.0"), port)))  # noqa: S104
+    for name, bind in ((METRICS, observability.metrics_bind), (CONSOLE, server.console_bind)):
+        if bind:
+            host, port = host_and_port(bind)
+            # Without a host all addresses are meant, of the kind that the main port has.
+            found.append(Listener(name, _bind(host or ("::" if ":" in server.host else "0.0.0.0"), port)))  # noqa: S104
     return tuple(found)
 
 

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT, RunningServer, boto_client
+from tests.servers import ROOT, RunningServer, boto_client, free_port
+
+CONSOLE_PORT = free_port()
 
 
 @dataclass
 class LikeMinio(RunningServer):
     def command(self) -> list[str]:
         return [
-            sys.executable, "-m", "app", "server", str(self.data_dir), "--address", f":{self.port}",
-            "--console-address", ":9001", "--quiet", *self.args,
+            sys.executable, "-m", "app", "minio", "server", str(self.data_dir), "--address", f":{self.port}",
+            "--console-address", f":{CONSOLE_PORT}", "--quiet", *self.args,
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
@@ -39,8 +41,8 @@ def like_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LikeMinio]:
         server.kill9()
 
 
-def status(server: RunningServer, path: str, method: str = "GET") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+def status(server: RunningServer, path: str, method: str = "GET", port: int | None = None) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port or server.port, timeout=10)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -61,13 +63,33 @@ def test_it_listens_everywhere_and_takes_any_region(like_minio: LikeMinio) -> No
         )  # fmt: skip
         s3.list_buckets()
     assert "0.0.0.0" in like_minio.log()
-    assert "no web console" in like_minio.log()
 
 
 @pytest.mark.parametrize("path", ["live", "ready", "cluster", "cluster/read"])
 def test_minios_health_paths(like_minio: LikeMinio, path: str) -> None:
     assert status(like_minio, f"/minio/health/{path}") == 200
     assert status(like_minio, f"/minio/health/{path}", "HEAD") == 200
+
+
+def test_the_consoles_port_shows_the_api_and_nothing_of_s3(like_minio: LikeMinio) -> None:
+    shown = {"/": 302, "/docs": 200, "/openapi.json": 200, "/.bleepstore/docs/docs.js": 200, "/minio/health/live": 200}
+    for path, code in shown.items():
+        assert status(like_minio, path, port=CONSOLE_PORT) == code
+    like_minio.client().create_bucket(Bucket="docs", ACL="public-read-write")
+    for method, path in (
+        ("GET", "/docs/"),
+        ("PUT", "/docs/k"),
+        ("GET", "/metrics"),
+        ("GET", "/.bleepstore/x"),
+        ("POST", "/"),
+    ):
+        assert status(like_minio, path, method, port=CONSOLE_PORT) == 404
+
+
+def test_folders_made_before_the_start_are_buckets(like_minio: LikeMinio) -> None:
+    (like_minio.data_dir / "made-by-hand").mkdir()
+    like_minio.restart()
+    like_minio.client().put_object(Bucket="made-by-hand", Key="k", Body=b"")
 
 
 def test_a_bucket_may_be_called_minio_all_the_same(like_minio: LikeMinio) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from app import config_minio
 from app.config import load_config, load_with_places
+from app.config_buckets import DefaultBucket
 from app.settings import ConfigError
 
 KEYS = {"MINIO_ROOT_USER": "admin", "MINIO_ROOT_PASSWORD": "long-enough-secret"}
@@ -55,28 +56,51 @@ def test_the_first_way_to_say_a_thing_counts_and_empty_ones_say_nothing(tmp_path
     [(":9000", "0.0.0.0", "9000"), ("127.0.0.1:1", "127.0.0.1", "1"), ("[::1]:9", "::1", "9")],
 )
 def test_addresses(address: str, host: str, port: str) -> None:
-    found = config_minio.overrides(["/data"], address, None)
+    found = config_minio.overrides(["/data"], address, None, None)
     assert found == {"data_dir": "/data", "server.host": host, "server.port": port}
 
 
 @pytest.mark.parametrize("address", ["9000", "host", ":http", "host:"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="--address"):
-        config_minio.overrides(["/data"], address, None)
+        config_minio.overrides(["/data"], address, None, None)
 
 
 @pytest.mark.parametrize("directories", [["/a", "/b"], ["/data{1...4}"], ["http://node/data"]])
 def test_several_drives_are_refused(directories: list[str]) -> None:
     with pytest.raises(ConfigError, match="one directory"):
-        config_minio.overrides(directories, None, None)
+        config_minio.overrides(directories, None, None, None)
 
 
 def test_certificates_are_found_where_minio_keeps_them(tmp_path: Path) -> None:
-    assert config_minio.overrides(["/data"], None, str(tmp_path)) == {"data_dir": "/data"}
+    assert config_minio.overrides(["/data"], None, None, str(tmp_path)) == {"data_dir": "/data"}
     for name in ("public.crt", "private.key"):
         (tmp_path / name).write_text("")
-    assert config_minio.overrides(["/data"], None, str(tmp_path)) == {
+    assert config_minio.overrides(["/data"], None, None, str(tmp_path)) == {
         "data_dir": "/data",
         "server.tls.cert_file": str(tmp_path / "public.crt"),
         "server.tls.key_file": str(tmp_path / "private.key"),
     }
+
+
+def test_the_consoles_address_is_a_listener_of_its_own() -> None:
+    assert config_minio.overrides(["/data"], None, ":9001", None)["server.console_bind"] == ":9001"
+    config = load_config({}, {"MINIO_CONSOLE_ADDRESS": "127.0.0.1:9001"})
+    assert config.server.console_bind == "127.0.0.1:9001"
+    with pytest.raises(ConfigError, match=r"port 9001 is observability\.metrics_bind's"):
+        load_config({"observability.metrics_bind": ":9001", "server.console_bind": ":9001"}, {})
+
+
+def test_empty_folders_are_buckets(tmp_path: Path) -> None:
+    for name in ("photos", "objects", "lost+found", ".minio.sys", "full"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "a-link").symlink_to(tmp_path / "photos")
+    config = load_config({"data_dir": str(tmp_path), "server.default_buckets": "logs:versioned"}, {})
+    assert config_minio.with_folders(config).server.default_buckets == (
+        DefaultBucket("logs", True),
+        DefaultBucket("photos"),
+    )
+    nowhere = load_config({"data_dir": str(tmp_path / "not-there")}, {})
+    assert config_minio.with_folders(nowhere) == nowhere
