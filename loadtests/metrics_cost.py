@@ -4,7 +4,7 @@
     python -m loadtests.metrics_cost --cases GET-1KiB-16,PUT-1KiB-16 --starts 5 --rounds 4 --seconds 3
 
 Both servers have one worker. Two processes of the same program differ by a per cent or two for as long as they live, so
-both are started anew several times; the ratio is of medians over all rounds. Needs wrk.
+both are started anew several times; the share is the median of what the rounds say, each of which asks both. Needs wrk.
 """
 
 from __future__ import annotations
@@ -48,13 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'':24}{'off':>9}{'on':>9}   us of processor time for a request{'':8}{'off':>9}{'on':>9}   requests/s")
     for case in cases:
         off, on = (rounds[case.name, is_on] for is_on in (False, True))
-        cpu = [statistics.median(each.server_cpu_us or 0.0 for each in some) for some in (off, on)]
-        rate = [statistics.median(each.ops_per_s for each in some) for some in (off, on)]
+        cpu = _compared([each.server_cpu_us or 0.0 for each in off], [each.server_cpu_us or 0.0 for each in on])
+        rate = _compared([each.ops_per_s for each in off], [each.ops_per_s for each in on])
         print(
-            f"{case.name:24}{cpu[0]:9.2f}{cpu[1]:9.2f}   {(cpu[1] / cpu[0] - 1) * 100:+5.1f} %{'':34}"
-            f"{rate[0]:9.0f}{rate[1]:9.0f}   {(rate[1] / rate[0] - 1) * 100:+5.1f} %"
+            f"{case.name:24}{cpu[0]:9.2f}{cpu[1]:9.2f}   {cpu[2] * 100:+5.1f} %{'':34}"
+            f"{rate[0]:9.0f}{rate[1]:9.0f}   {rate[2] * 100:+5.1f} %"
         )
     return 0
+
+
+def _compared(off: Sequence[float], on: Sequence[float]) -> tuple[float, float, float]:
+    """Both medians, and the median of what the rounds say one by one: by how much `on` is more."""
+    surplus = [after / before - 1 for before, after in zip(off, on, strict=True)]
+    return statistics.median(off), statistics.median(on), statistics.median(surplus)
 
 
 def _one_start(program: str, cases: Sequence[Case], rounds: Rounds, options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ in counting.py; families.py says what there is, and collecting.py adds it up whe
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from app.config import Config
 
 BUCKET_LABELS_MAX = 100
+
+_log = logging.getLogger("bleepstore.observe")
 
 
 class NoMetrics:
@@ -73,15 +76,14 @@ class Metrics:
     # -- where ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take a slot, so that this worker is among the live ones. Raises: OSError, where there is no room."""
+        """Take a slot, so that this worker is among the live ones."""
         self.cells()
 
     def cells(self) -> Cells:
         """This process's, made by whichever thread comes first."""
         with self._making:
             if self._made is None:
-                place = slots.directory()
-                self._made = Cells(None if place is None else slots.take(place)[1])
+                self._made = _own_cells(slots.directory())
                 reset_live(self._made)
             return self._made
 
@@ -119,6 +121,17 @@ class Metrics:
         exporter = PrometheusMetrics(app=None, path=None, registry=registry, export_defaults=False)
         text, content_type = exporter.generate_metrics(accept)
         return text.encode(), content_type
+
+
+def _own_cells(place: str | None) -> Cells:
+    """Where there is no room for a file this process counts for itself alone: that is no reason to serve nobody."""
+    if place is None:
+        return Cells()
+    try:
+        return Cells(slots.take(place)[1])
+    except OSError as error:
+        _log.error("metrics.no_room", extra={"error": str(error)})
+        return Cells()
 
 
 def for_config(config: Config) -> Metrics | NoMetrics:

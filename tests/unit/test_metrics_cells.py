@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.observe import cells
+from app.observe import cells, slots
 from app.observe.cells import Cells, read
+from app.observe.metrics import Metrics
 from app.observe.repeats import (
     BEGUN,
     COUNT,
@@ -161,3 +162,18 @@ def test_who_reads_while_it_is_settled_sees_the_new_numbers() -> None:
     values[PACKED], values[COUNT], values[ENDED], values[BEGUN] = 10.0, 5.0, 1.0, 2.0
     values[NEW_COUNT], values[NEW_SECONDS] = 15.0, 0.5
     assert taken_apart(values) == (15.0, 0.5)
+
+
+def test_a_worker_without_room_for_its_file_serves_and_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_room(file: int, offset: int, length: int) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setenv(slots.DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    metrics = Metrics()
+    metrics.open()
+    metrics.requests.service("GET", "/healthz", 200, 0.001, 1)
+    metrics.render()
+    assert [record.message for record in caplog.records] == ["metrics.no_room"]
