@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,15 @@ def listeners(config: Config) -> tuple[Listener, ...]:
             # Without a host all addresses are meant, of the kind that the main port has.
             found.append(Listener(name, _bind(host or ("::" if ":" in server.host else "0.0.0.0"), port)))  # noqa: S104
     return tuple(found)
+
+
+def names_of(binds: Sequence[str], *configs: Config) -> tuple[str, ...]:
+    """What each of the addresses that are listened on is for, by the first configuration that has it.
+
+    A reload may bring another configuration and stay at the addresses that there are.
+    """
+    names = {each.bind: each.name for config in reversed(configs) for each in listeners(config)}
+    return tuple(names.get(bind, S3) for bind in binds)
 
 
 def _bind(host: str, port: int) -> str:

@@ -12,12 +12,13 @@ import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from app.observe import logging, metrics
 from app.server.limits import WireLimits
-from app.server.listeners import listeners
+from app.server.listeners import names_of
 from app.server.recovery import recover_in_child
 from app.server.shares import Shares
 
@@ -43,6 +44,7 @@ class Reign:
     lifeline_read: int
     lifeline_write: int
     shares: Shares
+    config: Config  # with which it began
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ class MasterHooks:
     def on_starting(self, server: Any) -> None:
         """Before the listeners are bound. Ends the process where the data cannot be had."""
         self._observe()
-        server.reign = Reign(secrets.token_hex(8), *os.pipe(), Shares())
+        server.reign = Reign(secrets.token_hex(8), *os.pipe(), Shares(), self.config)
         if self.config.data_dir is not None and not recover_in_child(self.config, server.reign.server_id):
             sys.exit(1)
 
     def when_ready(self, server: Any) -> None:
         """Before the first fork."""
+        server.setup = partial(_set_up_where_it_listens, server, server.setup)
         server.handle_usr2 = _refusal("usr2", "two masters must not share one directory")
         if not self.shared:
             for name in ("hup", "ttin"):
@@ -78,7 +81,7 @@ class MasterHooks:
 
     def pre_fork(self, server: Any, worker: BleepWorker) -> None:
         worker.limits = self.limits
-        worker.listener_names = tuple(each.name for each in listeners(self.config))
+        worker.listener_names = names_of(server.cfg.bind, server.reign.config, self.config)
         worker.data_dir = self.config.data_dir
         worker.server_id = server.reign.server_id
         worker.lifeline = server.reign.lifeline_read
@@ -101,6 +104,17 @@ def _share_flask(server: Any) -> None:
     load = getattr(server.app.wsgi(), "load", None)
     if load is not None and server.cfg.workers > 1:
         load()
+
+
+def _set_up_where_it_listens(server: Any, setup: Callable[[Any], None], app: Any) -> None:
+    """In place of gunicorn's, which a reload calls. To move some of its addresses it would bind all of them anew, also those
+    on which its workers still listen; it would fail in that, and end."""
+    bound = list(server.cfg.bind)
+    setup(app)
+    wanted = list(server.cfg.bind)
+    if wanted != bound and set(wanted) & set(bound):
+        server.cfg.set("bind", bound)
+        _log.warning("reload.listeners_kept", extra={"kept": ",".join(bound), "wanted": ",".join(wanted)})
 
 
 def _refusal(name: str, reason: str) -> Callable[[], None]:

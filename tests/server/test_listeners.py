@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.server.certificates import self_signed
 from tests.server.conftest import eventually
+from tests.server.test_settings import PlainGunicorn
 from tests.servers import RunningServer, ServerDied, free_port
 
 IN_MEMORY = ("--metadata.engine", "memory", "--storage.backend", "memory")
@@ -223,3 +224,45 @@ def test_the_token_may_be_in_a_file(start_server: StartServer, port: int, tmp_pa
     start(start_server, port, "--observability.metrics_token_file", str(tmp_path / "token"))
     assert status(port, "/metrics") == 401
     assert status(port, "/metrics", headers=bearer(TOKEN)) == 200
+
+
+# -- A reload ----------------------------------------------------------------------------------------------------
+
+
+class Configured(PlainGunicorn):
+    """With data on the disk, and the file beside them."""
+
+    @property
+    def file(self) -> Path:
+        return self.data_dir.parent / "bleepstore.yaml"
+
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: value for name, value in super().environment().items() if not name.endswith(("ENGINE", "BACKEND"))
+        }
+        workers = {"BLEEPSTORE_SERVER_WORKERS": str(self.workers)}
+        return kept | workers | {"BLEEPSTORE_DATA_DIR": str(self.data_dir), "BLEEPSTORE_CONFIG": str(self.file)}
+
+    def reload(self) -> None:
+        """With whatever the file says now."""
+        before = set(self.worker_pids())
+        os.kill(self.pid, signal.SIGHUP)
+        assert eventually(lambda: len(self.worker_pids()) == 2 and not before & set(self.worker_pids()), 15)
+
+
+def test_a_reload_that_would_move_some_ports_keeps_all(tmp_path: Path) -> None:
+    """gunicorn would bind S3's port anew beside its own workers, fail, and end."""
+    server, ports = Configured(tmp_path / "data", workers=2), [free_port(), free_port()]
+    text = 'observability: {metrics_bind: "127.0.0.1:%d"}'
+    server.file.write_text(text % ports[0])
+    try:
+        server.start()
+        for content in (text % ports[0], text % ports[1], ""):
+            server.file.write_text(content)
+            server.reload()
+            assert (status(server.port, "/healthz"), status(server.port, "/metrics")) == (200, 404)
+            assert (status(ports[0], "/metrics"), status(ports[0], "/")) == (200, 404)
+        assert server.log().count("reload.listeners_kept") == 2
+        assert server.terminate() == 0
+    finally:
+        server.kill9()
