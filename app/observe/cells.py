@@ -129,5 +129,5 @@ def _records(values: Sequence[float], memory: mmap.mmap) -> Iterator[tuple[Key, 
     while begin < end:
         length, width = int(values[begin]), int(values[begin + 1])
         place = begin + 2 + length // _WORD
-        yield tuple(json.loads(memory[(begin + 2) * _WORD : place * _WORD])), place, width
+        yield tuple(json.loads(memory[(begin + 2) * _WORD : place * _WORD].decode())), place, width
         begin = place + width

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.observe import families, requests, slots
+from app.observe import families, slots
 from app.observe.cells import Cells, Key, read
 from app.observe.counting import LIVE_GAUGES, lag_at
+from app.observe.request_samples import RequestSamples
 from app.observe.tally import Tally
 from app.version import __version__
 
@@ -30,9 +31,12 @@ class CountedCollector:
     def collect(self) -> Iterator[Metric]:
         tally = Tally()
         tally.add(families.BUILD_INFO, (__version__,), 1.0)
+        requests = RequestSamples()
         for slot, is_live, records in self._everybody():
             for key, values in records:
-                _add(tally, key, values, slot, is_live=is_live)
+                if not requests.add(key, values):
+                    _add(tally, key, values, slot, is_live=is_live)
+        requests.give(tally)
         return tally.metrics()
 
     def _everybody(self) -> Iterator[tuple[int, bool, Records]]:
@@ -47,8 +51,6 @@ class CountedCollector:
 
 
 def _add(tally: Tally, key: Key, values: list[float], slot: int, *, is_live: bool) -> None:
-    if requests.add_to(tally, key, values):
-        return
     family = families.BY_NAME.get(str(key[0]))
     if family is None or (family.name in _LIVE and not is_live):
         return

@@ -3,7 +3,7 @@
 A request is counted into one record, found by all its labels together: operation, method, path, status, S3's code, bucket,
 and the classes of size that its two bodies belong to. Of an answer that is sent whole it holds the durations' histogram and
 the sums, so that one addition to a bucket counts the request in every family there is; a scrape takes them apart
-(`samples`). Answers that are sent in pieces are counted when the first goes out, and measured when the last has.
+(request_samples.py). Answers that are sent in pieces are counted when the first goes out, and measured when the last has.
 
     whole      [a request in each bucket of durations …, seconds, bytes in, bytes out]
     in pieces  [first pieces in each bucket …, seconds, durations …, seconds, sizes out …, bytes out, bytes in]
@@ -18,13 +18,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from app.domain.errors import S3Error, SlowDown
-from app.observe import families
+from app.domain.errors import S3Error
 from app.observe.bucket_labels import OTHER_BUCKETS, BucketLabels
-from app.observe.cells import Cells, Key
+from app.observe.cells import Cells
 from app.observe.families import DURATION_BUCKETS_S, OBJECT_SIZE, S3_IN_FLIGHT, SIZE_BUCKETS_BYTES
-from app.observe.repeats import REPEAT, Repeats, taken_apart
-from app.observe.tally import Tally
+from app.observe.repeats import Repeats
 
 # Records of a process with bucket labels of their own; what comes later is counted to other buckets.
 RECORDS_MAX: Final = 8_192
@@ -32,7 +30,6 @@ RECORDS_MAX: Final = 8_192
 METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "OTHER"
 OTHER_CODE: Final = "Other"
-SLOW_DOWN: Final = SlowDown.code
 
 DURATIONS: Final = len(DURATION_BUCKETS_S) + 1
 SIZES: Final = len(SIZE_BUCKETS_BYTES) + 1
@@ -208,52 +205,3 @@ class RequestCounts:
 def _codes(of: type[S3Error]) -> frozenset[str]:
     """Of an error's class and all below it."""
     return frozenset({of.code}).union(*map(_codes, of.__subclasses__()))
-
-
-# -- In a scrape ---------------------------------------------------------------------------------------------------
-
-
-def add_to(tally: Tally, key: Key, values: list[float]) -> bool:
-    """Take a record of requests apart into all its families; False where it is of another kind."""
-    if key[0] not in (WHOLE, PIECES, REPEAT):
-        return False
-    operation, method, path, status, code, bucket, *sizes_of = map(str, key[1:])
-    received_class = 0 if key[0] == REPEAT else int(sizes_of[0])
-    if key[0] == REPEAT:
-        count, seconds = taken_apart(values)
-        durations, first, first_seconds = _one_of(DURATIONS, 0, count), _one_of(DURATIONS, 0, count), seconds
-        received_bytes, sent_bytes = 0.0, count * int(sizes_of[0])
-        sizes = _one_of(SIZES, bisect_left(SIZE_BUCKETS_BYTES, int(sizes_of[0])), count)
-    elif key[0] == WHOLE:
-        durations, seconds = values[:DURATIONS], values[SECONDS]
-        count, received_bytes, sent_bytes = sum(durations), values[RECEIVED], values[SENT]
-        first, first_seconds = durations, seconds
-        sizes = _one_of(SIZES, int(sizes_of[1]), count)
-    else:
-        first, first_seconds = values[:DURATIONS], values[FIRST_SECONDS]
-        durations, seconds = values[LAST : LAST + DURATIONS], values[LAST_SECONDS]
-        count, received_bytes, sent_bytes = sum(first), values[IN_BYTES], values[OUT_BYTES]
-        sizes = values[OUT : OUT + SIZES]
-    tally.add(families.HTTP_REQUESTS, (method, path, status), count)
-    tally.add_buckets(families.HTTP_DURATION, (method, path), durations, seconds)
-    received = _one_of(SIZES, received_class, count)
-    tally.add_buckets(families.HTTP_REQUEST_SIZE, (method, path), received, received_bytes)
-    tally.add_buckets(families.HTTP_RESPONSE_SIZE, (method, path), sizes, sent_bytes)
-    if operation:
-        tally.add(families.S3_OPERATIONS, (operation, status), count)
-        tally.add(families.S3_REQUESTS, (operation, status, bucket), count)
-        tally.add_buckets(families.S3_DURATION, (operation,), durations, seconds)
-        tally.add_buckets(families.S3_FIRST_BYTE, (operation,), first, first_seconds)
-        tally.add(families.BYTES_RECEIVED, (), received_bytes)
-        tally.add(families.BYTES_SENT, (), sent_bytes)
-    if code:
-        tally.add(families.S3_ERRORS, (code,), count)
-    if code == SLOW_DOWN:
-        tally.add(families.S3_REJECTED, ("slow_down",), count)
-    return True
-
-
-def _one_of(width: int, index: int, count: float) -> list[float]:
-    buckets = [0.0] * width
-    buckets[index] = count
-    return buckets
