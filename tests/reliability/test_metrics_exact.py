@@ -80,7 +80,9 @@ def _compare(before: str, after: str, book: Book, kills: int) -> None:
         total = sum(samples(after, family).values()) - sum(samples(before, family).values())
         assert total == sum(book.answered.values()) + surplus, family
     sent = sum(samples(after, "bleepstore_bytes_sent_total").values())
-    assert sent - sum(samples(before, "bleepstore_bytes_sent_total").values()) >= book.received_bytes * 0.999
+    sent -= sum(samples(before, "bleepstore_bytes_sent_total").values())
+    # Of an answer in pieces the bytes are counted behind the last: a kill may come between, for one answer at a time.
+    assert sent >= book.received_bytes - kills * LARGE_BYTES
     assert samples(after, "bleepstore_s3_requests_in_flight") == {(): 0.0}
 
 
