@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.observe.health import HealthChecks
     from app.observe.logging import RequestLog
     from app.observe.metrics import Metrics, NoMetrics
+    from app.observe.traces import Traces
     from app.s3.adapter import S3Flask
     from app.s3.front import Front
     from app.s3.outcome import Outcome, Recorder
@@ -77,10 +78,12 @@ class Lifecycle:
         short_way: ShortWay | None = None,
         prepare: Callable[[], object] | None = None,
         counters: Metrics | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """`prepare` is called when the engines are open and before anything is served. `counters`: where somebody counts."""
         self.store = store
         self.counters = counters
+        self._traces = traces
         self._prepare = prepare
         self.short_way = short_way  # for a server that can answer hot requests without WSGI
 
@@ -108,6 +111,13 @@ class Lifecycle:
             runtime.spawn(counters.vitals(depth, runtime.sleep).run_forever)
         runtime.spawn(Sweeper(self.store, f"{socket.gethostname()}:{os.getpid()}", watch=watch).run_forever)
 
+    def leave(self) -> None:
+        """Before an end in good order: send what waits to be sent, for seconds at most. Nothing depends on it."""
+        if self._traces is not None:
+            from app import runtime
+
+            runtime.offload_scan(self._traces.close)
+
     def close(self) -> None:
         self.store.storage.close()
         self.store.metadata.close()
@@ -123,12 +133,13 @@ def create_app(config: Config) -> Front:
     counters = metrics.for_config(config)
     store = build_store(config, counters)
     domains = tuple(name.strip(". ").lower() for name in config.server.domain.split(",") if name.strip(". "))
-    pipeline = _pipeline(config, store, counters, domains)
+    traces = _traces(config)
+    pipeline = _pipeline(config, store, counters, domains, traces)
     probes = _health_checks(store) if config.observability.health_check else None
     # Where metadata outlive a process, recovery has done it once for all workers.
     prepare = None if store.metadata.shared else partial(ensure_default_buckets, config, store)
     counting = counters if isinstance(counters, metrics.Metrics) else None
-    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None, prepare, counting)
+    lifecycle = Lifecycle(store, ShortWay(pipeline) if config.server.short_way else None, prepare, counting, traces)
 
     if counting is not None:
         _register_scraped(config, store, counting)
@@ -182,7 +193,23 @@ def _health_checks(store: Store) -> HealthChecks:
     return HealthChecks(checks, optional=[names[name] for name in members if name != needed])
 
 
-def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domains: tuple[str, ...]) -> Pipeline:
+def _traces(config: Config) -> Traces | None:
+    """Raises: ConfigError, where the packages are missing."""
+    observability = config.observability
+    if not observability.traces_endpoint:
+        return None
+    from app.observe.traces import Traces
+
+    return Traces(observability.traces_endpoint, observability.traces_sample_percent / 100)
+
+
+def _pipeline(
+    config: Config,
+    store: Store,
+    counters: Metrics | NoMetrics,
+    domains: tuple[str, ...],
+    traces: Traces | None,
+) -> Pipeline:
     from app.auth.sigv4 import Authenticator
     from app.auth.unchecked import Unchecked
     from app.observe import logging
@@ -198,6 +225,8 @@ def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domai
     record = _recorder(logging.request_log(config.server.log_level, config.server.log_format))
     if config.observability.audit_file:
         record = _audited(record, config.observability.audit_file)
+    if traces is not None:
+        record = _traced(record, traces)
     known = (credentials(config).get, server.region, server.signing_hosts, time.time)
     authenticator = Authenticator(*known)
     if config.auth.allow_v2:
@@ -214,7 +243,7 @@ def _pipeline(config: Config, store: Store, counters: Metrics | NoMetrics, domai
         Router(rule for blueprint in BLUEPRINTS for rule in blueprint.rules),
         authenticator if config.auth.enabled else Unchecked(root(config)),
         store,
-        Settings(domains, enforces_access=config.auth.enabled, proxies=proxies),
+        Settings(domains, enforces_access=config.auth.enabled, proxies=proxies, traces=traces is not None),
         record,
         getattr(counters, "requests", None),
     )
@@ -281,6 +310,30 @@ def _audited(record: Recorder, path: str) -> Recorder:
             bytes_in=outcome.bytes_in,
             bytes_out=outcome.bytes_out,
             seconds=seconds,
+        )
+
+    return record_both
+
+
+def _traced(record: Recorder, traces: Traces) -> Recorder:
+    """The same, and a span."""
+
+    def record_both(outcome: Outcome, seconds: float) -> None:
+        record(outcome, seconds)
+        traces.record(
+            request_id=outcome.request_id,
+            parent=getattr(outcome, "traceparent", ""),
+            method=outcome.method,
+            operation=outcome.operation,
+            bucket=outcome.bucket,
+            key=outcome.key,
+            status=outcome.status,
+            code=outcome.code,
+            bytes_in=outcome.bytes_in,
+            bytes_out=outcome.bytes_out,
+            seconds=seconds,
+            principal=outcome.principal.name,
+            remote_address=outcome.remote_address,
         )
 
     return record_both

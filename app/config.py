@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 from app.config_backends import Backend, Backends
 from app.config_buckets import DefaultBucket, DefaultBuckets
-from app.config_checks import User, Users, bind, check, domains, hostname, network, printable, signing_host, token
+from app.config_checks import (
+    User,
+    Users,
+    bind,
+    check,
+    domains,
+    hostname,
+    network,
+    printable,
+    signing_host,
+    token,
+    web_address,
+)
 from app.config_sources import gather, resolve
 from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
 from app.settings import (
@@ -185,6 +197,12 @@ class Observability:
         100, Integer(0, 10_000), "buckets that metrics name, the first that get requests; the rest are __other__"
     )
     health_check: bool = setting(True, Flag(), "answer /health, /healthz and /readyz")
+    traces_endpoint: str = setting(
+        "", Text(web_address), "URL of a collector that takes OpenTelemetry's traces by HTTP; empty: no traces"
+    )
+    traces_sample_percent: int = setting(
+        100, Integer(0, 100), "share of requests that are traced, where their caller does not say"
+    )
     audit_file: str = setting("", Text(), "file that gets a JSON line for every request; empty: none")
 
 

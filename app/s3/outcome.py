@@ -37,6 +37,7 @@ class Handled(Outcome):
 
     has_bucket: bool = False
     object_bytes: int | None = None
+    traceparent: str = ""  # the header, where somebody traces
 
 
 class Recorder(Protocol):

@@ -116,12 +116,13 @@ class Authenticates(Protocol):
 class Settings:
     """`domains` for virtual-host style. With `enforces_access` off nothing is refused to anybody.
 
-    `proxies` may say who a client is.
+    `proxies` may say who a client is. With `traces` callers are asked for their trace, which takes a look at each head.
     """
 
     domains: Sequence[str] = ()
     enforces_access: bool = True
     proxies: TrustedProxies | None = None
+    traces: bool = False
 
 
 class Pipeline:
@@ -156,7 +157,8 @@ class Pipeline:
             check_key(target.key)
         except S3Error:
             return None
-        return Routed(target, query, rule, _form(rule, query, headers))
+        # A request that is traced says more than its answer is remembered by.
+        return Routed(target, query, rule, None if self._settings.traces else _form(rule, query, headers))
 
     def prove(self, routed: Routed, headers: Headers) -> Routed | None:
         """With what the request signed, where that can be kept: for bytes that are expected again."""
@@ -216,6 +218,8 @@ class Pipeline:
         if self._proxies is not None:
             remote_address = self._proxies.client(incoming.headers, remote_address)
         outcome = Handled(new_request_id(), incoming.method, remote_address=remote_address)
+        if self._settings.traces:
+            outcome.traceparent = incoming.headers.get("traceparent") or ""
         ending = Ending(outcome, self._counts, self._record)
         try:
             response = self._answer(incoming, outcome, routed)

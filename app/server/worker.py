@@ -105,6 +105,9 @@ class BleepWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
                 break
             self._wake.wait(HEARTBEAT_S)
         self._drain(list(services.values()), acceptors)
+        leave = getattr(getattr(self.wsgi, "lifecycle", None), "leave", None)
+        if leave is not None:
+            leave()
         _exit(0)
 
     def _services(self) -> dict[str, Service]:
