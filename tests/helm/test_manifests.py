@@ -120,3 +120,39 @@ def test_the_volume_has_what_was_asked_for() -> None:
     )
     (none,) = rendered(4, "gateway-gcp").workload["spec"]["volumeClaimTemplates"]
     assert none["spec"]["storageClassName"] == ""
+
+
+def test_who_may_reach_the_server_is_said_and_its_own_pods_always_may() -> None:
+    s3, metrics = rendered(4, "embedded-exposed").one("NetworkPolicy")["spec"]["ingress"]
+    own, others = s3["from"]
+    assert own["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "bleepstore",
+        "app.kubernetes.io/instance": "demo",
+    }
+    assert others == {"namespaceSelector": {"matchLabels": {"name": "ingress-nginx"}}}
+    assert metrics["from"] == [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+
+
+@pytest.mark.parametrize(("values", "egress"), [("embedded-exposed", []), ("gateway-aws", [{}])])
+def test_only_a_gateway_has_somewhere_to_go(values: str, egress: list[object]) -> None:
+    assert rendered(4, values).one("NetworkPolicy")["spec"]["egress"] == egress
+
+
+def test_the_service_has_what_was_asked_for() -> None:
+    exposed = rendered(4, "embedded-exposed").one("Service", "objects")
+    assert exposed["metadata"]["annotations"]["example.com/lb"] == "internal"
+    assert exposed["spec"]["type"] == "LoadBalancer"
+    assert exposed["spec"]["externalTrafficPolicy"] == "Local"
+    assert exposed["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
+    assert rendered(4, "embedded-tls").one("Service", "demo-bleepstore")["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+
+
+def test_the_pod_has_what_was_asked_for() -> None:
+    pod = rendered(4, "embedded-openshift").pod
+    assert (pod["priorityClassName"], pod["runtimeClassName"]) == ("important", "gvisor")
+    assert pod["nodeSelector"] == {"kubernetes.io/arch": "amd64"}
+    assert pod["tolerations"] == [{"key": "storage", "operator": "Exists"}]
+    assert list(pod["affinity"]) == ["nodeAffinity"]
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert rendered(4, "embedded-extras").workload["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert rendered(4, "gateway-shared").workload["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
