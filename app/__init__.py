@@ -196,11 +196,11 @@ def _health_checks(store: Store) -> HealthChecks:
 def _traces(config: Config) -> Traces | None:
     """Raises: ConfigError, where the packages are missing."""
     observability = config.observability
-    if not observability.traces_endpoint:
+    if not observability.traces_endpoint_url:
         return None
     from app.observe.traces import Traces
 
-    return Traces(observability.traces_endpoint, observability.traces_sample_percent / 100)
+    return Traces(observability.traces_endpoint_url, observability.traces_sample_percent / 100)
 
 
 def _pipeline(

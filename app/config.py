@@ -12,21 +12,9 @@ from dataclasses import dataclass
 
 from app.config_backends import Backend, Backends
 from app.config_buckets import DefaultBucket, DefaultBuckets
-from app.config_checks import (
-    User,
-    Users,
-    bind,
-    check,
-    domains,
-    hostname,
-    network,
-    printable,
-    signing_host,
-    token,
-    web_address,
-)
+from app.config_checks import User, Users, bind, check, domains, hostname, network, printable, signing_host, token
 from app.config_sources import gather, resolve
-from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects
+from app.config_storage import Aws, Azure, Gcp, Local, Memory, SqliteObjects, endpoint
 from app.settings import (
     Auto,
     AutoOr,
@@ -197,8 +185,8 @@ class Observability:
         100, Integer(0, 10_000), "buckets that metrics name, the first that get requests; the rest are __other__"
     )
     health_check: bool = setting(True, Flag(), "answer /health, /healthz and /readyz")
-    traces_endpoint: str = setting(
-        "", Text(web_address), "URL of a collector that takes OpenTelemetry's traces by HTTP; empty: no traces"
+    traces_endpoint_url: str = setting(
+        "", Text(endpoint), "URL of a collector that takes OpenTelemetry's traces by HTTP; empty: no traces"
     )
     traces_sample_percent: int = setting(
         100, Integer(0, 100), "share of requests that are traced, where their caller does not say"

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from app import config_backends
 from app.domain.names import canonical_id
@@ -81,13 +80,6 @@ def bind(text: str) -> str | None:
         return hostname(host_and_port(text)[0]) if text else None
     except ValueError as error:
         return str(error)
-
-
-def web_address(text: str) -> str | None:
-    """A complaint about what is neither empty nor an http or https URL. A user's name in it would be shown to everybody."""
-    parts = urlsplit(text)
-    is_right = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-    return None if not text or is_right else "expected http://HOST:PORT/PATH"
 
 
 def network(text: str) -> str | None:

@@ -41,7 +41,7 @@ class Traces:
             import opentelemetry.sdk.trace.export  # noqa: F401
         except ImportError:
             raise ConfigError(
-                "observability.traces_endpoint takes more packages: pip install 'bleepstore[traces]'"
+                "observability.traces_endpoint_url takes more packages: pip install 'bleepstore[traces]'"
             ) from None
         self._endpoint = endpoint
         self._sample_ratio = sample_ratio

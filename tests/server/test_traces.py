@@ -75,7 +75,7 @@ def collector() -> Iterator[Collector]:
 
 
 def start(start_server: StartServer, collector: Collector, *args: str) -> RunningServer:
-    return start_server("--observability.traces_endpoint", collector.endpoint, *args)
+    return start_server("--observability.traces_endpoint_url", collector.endpoint, *args)
 
 
 def test_each_request_is_a_span_below_its_callers(start_server: StartServer, collector: Collector) -> None:
