@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -9,9 +10,11 @@ import signal
 import threading
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import StartServer
@@ -175,3 +178,43 @@ def test_a_reading_that_fails_takes_nothing_else_with_it(start_server: StartServ
     assert ("disk_free_bytes", (("disk", "storage"),)) not in samples
     assert ("disk_free_bytes", (("disk", "metadata"),)) in samples
     assert single(samples, "buckets_total") == 1
+
+
+def test_usage_is_what_can_be_listed_after_a_storm_with_deaths(start_server: StartServer) -> None:
+    """Two workers write to the same buckets, and one after the other is killed amid its commits."""
+    server = start_server(workers=2)
+    s3 = server.client()
+    for name in ("plain-bucket", "kept-bucket"):
+        s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket="kept-bucket", VersioningConfiguration={"Status": "Enabled"})
+    until_s = time.monotonic() + 4
+    threads = [threading.Thread(target=_write, args=(server, number, until_s)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < until_s - 1:
+        time.sleep(0.7)
+        os.kill(server.worker_pids()[0], signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert eventually(lambda: len(server.worker_pids()) == 2)
+    samples, objects = scraped(server), 0.0
+    for name in ("plain-bucket", "kept-bucket"):
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=name)
+        versions = [version for page in pages for version in page.get("Versions", ())]
+        current = sum(version["IsLatest"] for version in versions)
+        assert len(versions) > 20
+        assert of_bucket(samples, name) == (current, len(versions), sum(version["Size"] for version in versions))
+        objects += current
+    assert single(samples, "objects_total") == objects
+
+
+def _write(server: RunningServer, number: int, until_s: float) -> None:
+    """Puts, overwrites and deletes of a few keys that others write too; who is cut off goes on."""
+    s3, random = server.client(), Random(number)
+    while time.monotonic() < until_s:
+        name, key = random.choice(("plain-bucket", "kept-bucket")), f"k{random.randrange(60)}"
+        with contextlib.suppress(ClientError, BotoCoreError):
+            if random.random() < 0.7:
+                s3.put_object(Bucket=name, Key=key, Body=bytes(random.choice((0, 10, 5_000, 100_000))))
+            else:
+                s3.delete_object(Bucket=name, Key=key)
