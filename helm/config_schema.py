@@ -13,7 +13,7 @@ from app.settings import AutoOr, Choice, Flag, Integer, Kind, Size, TextList
 # What other values of the chart decide, and what would lead the server away from what the pod has. A trailing dot: all
 # below it.
 DECIDED = (
-    "server.host", "server.port", "server.domain", "server.default_buckets", "server.shutdown_timeout_s", "server.tls.",
+    "server.host", "server.port", "server.console_bind", "server.domain", "server.default_buckets", "server.shutdown_timeout_s", "server.tls.",
     "auth.access_key", "auth.access_key_file", "auth.secret_key", "auth.secret_key_file", "auth.users",
     "metadata.engine", "metadata.sqlite.path",
     "storage.backend", "storage.local.root_dir", "storage.memory.snapshot_path", "storage.sqlite.",

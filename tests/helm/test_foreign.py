@@ -23,6 +23,7 @@ def test_a_certificate_has_the_names_of_the_domain_and_of_the_service() -> None:
             "*.s3.example.com",
             "objects.example.com",
             "*.objects.example.com",
+            "s3-console.example.com",
             "demo-bleepstore",
             f"demo-bleepstore.{NAMESPACE}",
             f"demo-bleepstore.{NAMESPACE}.svc",
@@ -39,13 +40,13 @@ def test_a_public_authority_is_asked_for_public_names_only() -> None:
     assert rendered(4, "embedded-exposed").one("Certificate")["spec"] == {
         "secretName": "objects-tls",
         "issuerRef": {"name": "letsencrypt", "kind": "ClusterIssuer"},
-        "dnsNames": ["s3.example.com", "*.s3.example.com"],
+        "dnsNames": ["s3.example.com", "*.s3.example.com", "console.example.com"],
         "privateKey": {"rotationPolicy": "Always"},
     }
 
 
 def test_a_route_takes_the_domains_and_the_buckets_in_them() -> None:
-    assert rendered(4, "embedded-tls").one("HTTPRoute")["spec"] == {
+    assert rendered(4, "embedded-tls").one("HTTPRoute", "demo-bleepstore")["spec"] == {
         "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
         "hostnames": ["s3.example.com", "*.s3.example.com", "objects.example.com", "*.objects.example.com"],
         "rules": [
@@ -95,4 +96,7 @@ def test_a_service_monitor_has_the_token() -> None:
 
 def test_without_a_wildcard_only_the_domain_itself_leads_here() -> None:
     chart = rendered(4, "embedded-exposed", "--set=ingress.wildcard=false")
-    assert [each["host"] for each in chart.one("Ingress")["spec"]["rules"]] == ["s3.example.com"]
+    assert [each["host"] for each in chart.one("Ingress")["spec"]["rules"]] == [
+        "s3.example.com",
+        "console.example.com",
+    ]

@@ -71,6 +71,8 @@ REASONED: list[tuple[dict[str, Any], str]] = [
     ({"certificate": {"enabled": True, "issuerRef": {"name": "x"}, "clusterNames": False}}, "no name to certify"),
     ({"ingress.enabled": True}, "no host is named"),
     ({"ingress.enabled": True, "domain": "a.b", "ingress.tls": True}, "ingress.tls: there is no certificate"),
+    ({"console.hosts": ["a.b"]}, "console.enabled is false"),
+    ({"console": {"enabled": True, "port": 9100}}, "console.port: 9100 is the port of S3"),
     ({"httpRoute.enabled": True}, "httpRoute.parentRefs is missing"),
     ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}]}}, "no host is named"),
     (

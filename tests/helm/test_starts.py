@@ -61,6 +61,7 @@ class PodServer(RunningServer):
 
     sandbox: Sandbox | None = None
     metrics_port: int = field(default_factory=free_port)
+    console_port: int = field(default_factory=free_port)
     search_path: str = str(ROOT)
 
     def command(self) -> list[str]:
@@ -74,6 +75,8 @@ class PodServer(RunningServer):
         moved = {"BLEEPSTORE_SERVER_HOST": self.host, "BLEEPSTORE_SERVER_PORT": str(self.port)}
         if "metrics_bind" in self.sandbox.chart.config["observability"]:
             moved["BLEEPSTORE_OBSERVABILITY_METRICS_BIND"] = f"{self.host}:{self.metrics_port}"
+        if "console_bind" in self.sandbox.chart.config["server"]:
+            moved["BLEEPSTORE_SERVER_CONSOLE_BIND"] = f"{self.host}:{self.console_port}"
         return kept | given | moved | {"PYTHONPATH": self.search_path} | dict(self.environ)
 
     @property
@@ -182,6 +185,8 @@ def test_users_and_buckets_are_those_of_the_values(start_pod: Any) -> None:
     for bucket, status in (("logs", 200), ("photos", 403)):
         root.put_object(Bucket=bucket, Key="a", Body=b"1")
         assert get(f"{pod.endpoint}/{bucket}/a")[0] == status, bucket
+    assert get(f"http://{pod.host}:{pod.console_port}/docs")[0] == 200
+    assert get(f"http://{pod.host}:{pod.console_port}/logs/a")[0] == 404, "the console's port answers S3"
     for name, access_key, secret_key in (
         ("ann", "ann-key", "anns-secret-text"),
         ("bob", "bob-key", "bobs-secret-text"),

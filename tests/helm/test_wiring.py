@@ -133,10 +133,18 @@ def test_routes_lead_to_the_service(chart: Rendered) -> None:
             (path,) = rule["http"]["paths"]
             backend = path["backend"]["service"]
             assert backend["port"]["name"] in {each["name"] for each in services[backend["name"]]}
+            assert backend["port"]["name"] == ("console" if "console" in rule["host"] else "s3")
     for route in chart.of("HTTPRoute"):
+        assert is_console_route(route) == (route["metadata"]["name"] == "demo-bleepstore-console")
         (rule,) = route["spec"]["rules"]
         (backend,) = rule["backendRefs"]
         assert backend["port"] in {each["port"] for each in services[backend["name"]]}
+
+
+def is_console_route(route: Manifest) -> bool:
+    """Those of the sets of values say so in the name of the host."""
+    hosts: list[str] = route["spec"]["hostnames"]
+    return all("console" in each for each in hosts)
 
 
 def test_a_certificate_covers_what_is_served_with_it(chart: Rendered) -> None:

@@ -142,6 +142,12 @@
 {{- if not .Values.httpRoute.parentRefs }}{{ fail "httpRoute.parentRefs is missing: the Gateway that the route belongs to" }}{{ end -}}
 {{- if not (or .Values.httpRoute.hosts .Values.domain) }}{{ fail "httpRoute.enabled: no host is named; set domain or httpRoute.hosts" }}{{ end -}}
 {{- end -}}
+{{- with .Values.console -}}
+{{- if and .hosts (not .enabled) }}{{ fail "console.hosts: console.enabled is false, so nothing would answer there" }}{{ end -}}
+{{- if and .enabled (has (int .port) (list 9000 (int $.Values.metrics.port) (int $.Values.service.port))) -}}
+{{- fail (printf "console.port: %d is the port of S3, of its service or of the metrics; take another" (int .port)) -}}
+{{- end -}}
+{{- end -}}
 {{- $budget := .Values.podDisruptionBudget -}}
 {{- if and $budget.enabled (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable) -}}
 {{- fail "podDisruptionBudget: neither minAvailable nor maxUnavailable is set" -}}

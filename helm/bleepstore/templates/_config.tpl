@@ -8,6 +8,9 @@
 {{- if .Values.tls.enabled -}}
 {{- $_ := set $server "tls" (dict "cert_file" "/etc/bleepstore/tls/tls.crt" "key_file" "/etc/bleepstore/tls/tls.key") -}}
 {{- end -}}
+{{- if .Values.console.enabled -}}
+{{- $_ := set $server "console_bind" (printf "%s:%d" (include "bleepstore.bindHost" .) (int .Values.console.port)) -}}
+{{- end -}}
 {{- $auth := dict
   "access_key_file" "/etc/bleepstore/auth/access-key"
   "secret_key_file" "/etc/bleepstore/auth/secret-key"

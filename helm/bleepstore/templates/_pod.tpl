@@ -89,6 +89,9 @@ runtimeClassName: {{ . | quote }}
   {{- end }}
   ports:
     - {name: s3, containerPort: 9000, protocol: TCP}
+    {{- if .Values.console.enabled }}
+    - {name: console, containerPort: {{ int .Values.console.port }}, protocol: TCP}
+    {{- end }}
     {{- if include "bleepstore.hasMetricsPort" . }}
     - {name: metrics, containerPort: {{ int .Values.metrics.port }}, protocol: TCP}
     {{- end }}
