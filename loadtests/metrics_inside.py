@@ -3,7 +3,8 @@
     python -m loadtests.metrics_inside
 
 Two processes of one program differ by more than counting costs, as long as they live. Here both are one: the same code, warm
-for both, with sixteen connections each, of pairs of sockets. Processor time, of client and server together.
+for both, with sixteen connections each, of pairs of sockets. What is left is where in memory each of the two lies, so several
+processes are asked, and in every other one the other is made first. Processor time, of client and server together.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import select
 import shutil
 import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 from gevent.socket import socket as gevent_socket
@@ -105,25 +108,42 @@ def _nothing_else(_environ: dict[str, Any], _start: Callable[..., Any]) -> list[
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.metrics_inside", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--starts", type=int, default=8, help="processes, one after the other; 0: this one")
+    parser.add_argument("--rounds", type=int, default=100, help="of each")
+    parser.add_argument("--counted-first", action="store_true", help="make the server with metrics first")
     options = parser.parse_args(arguments)
+    if not options.starts:
+        _measure(options.rounds, is_counted_first=options.counted_first)
+    command = [sys.executable, "-m", "loadtests.metrics_inside", "--starts", "0", "--rounds", str(options.rounds)]
+    results = []
+    for number in range(options.starts):
+        order = ["--counted-first"] if number % 2 else []
+        done = subprocess.run([*command, *order], capture_output=True, text=True, check=True)
+        results.append([float(word) for word in done.stdout.split()])
+        print("off {:.2f} us, on {:.2f} us, median of the differences {:+.2f} us".format(*results[-1]), flush=True)
+    off, on, surplus = (statistics.median(column) for column in zip(*results, strict=True))
+    print(f"medians: off {off:.2f} us, on {on:.2f} us, {surplus:+.2f} us")
+    return 0
+
+
+def _measure(rounds: int, *, is_counted_first: bool) -> NoReturn:
+    """Prints three numbers, and ends the process: threads and greenlets are at work for ever."""
     runtime.enable_gevent()
-    said = os.dup(1)
     with tempfile.TemporaryDirectory() as directory, open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # a line of the log for each request: written, and read by nobody
         metrics.setup(load_config({}, {}))
         sides = {
-            is_counted: Side(Path(directory) / str(is_counted), is_counted=is_counted) for is_counted in (True, False)
+            is_counted: Side(Path(directory) / str(is_counted), is_counted=is_counted)
+            for is_counted in ((True, False) if is_counted_first else (False, True))
         }
         costs: dict[bool, list[float]] = {True: [], False: []}
-        for number in range(options.rounds):
+        for number in range(rounds):
             for is_counted in (True, False) if number % 2 else (False, True):
                 costs[is_counted].append(sides[is_counted].round())
     shutil.rmtree(slots.directory() or "", ignore_errors=True)
     surplus = statistics.median(on - off for on, off in zip(costs[True], costs[False], strict=True))
-    off, on = statistics.median(costs[False]), statistics.median(costs[True])
-    os.write(said, f"off {off:.2f} us, on {on:.2f} us, median of the differences {surplus:+.2f} us\n".encode())
-    os._exit(0)  # threads and greenlets are at work for ever
+    print(statistics.median(costs[False]), statistics.median(costs[True]), surplus, flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":
