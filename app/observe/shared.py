@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 WAIT_STEP_S = 0.005
 WAIT_MAX_S = 10.0  # for somebody else's; who has waited for so long makes his own
-KEPT_FOR = 20  # times as long as a reading took
+KEPT_FOR = 20  # times as long as a dear reading took
+CHEAP_S = 0.01
 
 
 class Shared(Generic[T]):
@@ -70,11 +71,19 @@ def _outcome_of(making: _Making[T]) -> _Outcome[T] | None:
 
 
 class Kept(Generic[T]):
-    """A reading from threads. It is kept for KEPT_FOR times as long as it took: reading takes a twentieth of the time at most."""
+    """A reading from threads. One that is cheap is made each time. A dear one is kept for KEPT_FOR times the processor time
+    that it took, of which it so takes a twentieth at most."""
 
-    def __init__(self, read: Callable[[], T], clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        read: Callable[[], T],
+        clock_s: Callable[[], float] = time.monotonic,
+        cost_s: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """`cost_s` is the calling thread's processor time: how long others let it wait says nothing of the reading."""
         self._read = read
         self._clock_s = clock_s
+        self._cost_s = cost_s
         self._lock = threading.Lock()
         self._until_s = 0.0
         self._value: tuple[T] | tuple[()] = ()
@@ -82,11 +91,11 @@ class Kept(Generic[T]):
     def __call__(self) -> T:
         """Raises: what `read` raises, which is not kept."""
         with self._lock:
-            began_s = self._clock_s()
-            if self._value and began_s < self._until_s:
+            if self._value and self._clock_s() < self._until_s:
                 return self._value[0]
+            began_s = self._cost_s()
             value = self._read()
-            ended_s = self._clock_s()
+            took_s = self._cost_s() - began_s
             self._value = (value,)
-            self._until_s = ended_s + KEPT_FOR * (ended_s - began_s)
+            self._until_s = self._clock_s() + (KEPT_FOR * took_s if took_s > CHEAP_S else 0.0)
             return value

@@ -1,4 +1,4 @@
-"""One scene for the session: two servers under load, and a Prometheus that scrapes both."""
+"""One scene for all tests here: two servers under load, and a Prometheus that scrapes both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scene:
     load: Load
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """`embedded` has two workers, its metrics on a port and behind a token of their own, and room for few clients."""
     require_prometheus()

@@ -59,6 +59,8 @@ class Load:
                 time.sleep(PAUSE_S)
         except BaseException as caught:
             self._errors.append(caught)
+        finally:
+            s3.close()
 
     def _use_objects(self, s3: Any, count: int) -> None:
         key = f"folder/{count % 50}"
@@ -99,6 +101,7 @@ class Load:
         with socket.create_connection((self._embedded.host, self._embedded.port)) as sock:
             sock.sendall(b"NONSENSE\r\n\r\n")
             sock.recv(1_000)
+        stranger.close()
 
     def _use_the_gateway(self, s3: Any, count: int) -> None:
         """One request in a few is refused by the service behind, and repeated."""
