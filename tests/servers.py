@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.log_scan import leaks, secrets_in
+
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
@@ -53,6 +55,7 @@ class RunningServer:
     scheme: str = "http"
     module: str = "app"  # what is run; a mutant's has the same command line
     process: subprocess.Popen[bytes] | None = None
+    scanned_bytes: int = 0  # of the log
     started_s: float = 0.0  # from the start of the process to the first answer
 
     def __post_init__(self) -> None:
@@ -126,12 +129,21 @@ class RunningServer:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             _wait_for_port(self.host, self.port)
+            self._refuse_leaks()
 
     def terminate(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """SIGTERM to the master; its exit code."""
         assert self.process is not None, "not started"
         self.process.terminate()
-        return self.process.wait(timeout_s)
+        status = self.process.wait(timeout_s)
+        self._refuse_leaks()
+        return status
+
+    def _refuse_leaks(self) -> None:
+        """S-14: no secret, signature or token in what was logged since the last look."""
+        if self.log_path.exists():
+            found, self.scanned_bytes = leaks(self.log_path, secrets_in(self.environment()), self.scanned_bytes)
+            assert not found, f"logged: {found}"
 
     def restart(self) -> RunningServer:
         """kill -9, then a start on the same data and port."""

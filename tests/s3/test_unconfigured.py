@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from typing import Any
 
@@ -265,12 +264,6 @@ def test_parameters_nobody_knows_are_refused_where_they_could_destroy(
             assert reply.status in (400, 405), (method, target)
     assert raw.request(server, "GET", f"/{bucket}/k?future=1&v=2").body == b"kept"
     assert raw.request(server, "HEAD", f"/{bucket}?future").status == 200
-
-
-def test_a_form_upload_is_refused_by_name(server: RunningServer, bucket: str) -> None:
-    reply = raw.request(server, "POST", f"/{bucket}", b"--x\r\n")
-    assert (reply.status, reply.code) == (501, "NotImplemented")
-    assert re.search(r"PostObject", reply.text("Message"))
 
 
 def test_a_post_to_an_object_is_no_operation(server: RunningServer, bucket: str) -> None:
