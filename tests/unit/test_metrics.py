@@ -170,3 +170,15 @@ def test_switched_off_nothing_is_imported_or_made() -> None:
 def test_counting_needs_no_flask() -> None:
     done = run("count(1)\nprint([name for name in ('flask', 'gevent') if name in sys.modules])")
     assert done.strip() == "[]"
+
+
+def test_a_server_without_metrics_has_nobody_who_counts(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom app import create_app\nfrom app.config import load_config\n"
+        f"front = create_app(load_config({{'observability.metrics': 'false', 'data_dir': {str(tmp_path)!r}}}, {{}}))\n"
+        "life = front.lifecycle\n"
+        "print(front._count, life.counters, life.short_way._pipeline._counts, life.store.metadata.watch,\n"
+        "    life.short_way._pipeline._authenticator._tell_stage, [name for name in sys.modules if 'prometheus' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None None None None None []"
