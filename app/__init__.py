@@ -320,21 +320,7 @@ def _traced(record: Recorder, traces: Traces) -> Recorder:
 
     def record_both(outcome: Outcome, seconds: float) -> None:
         record(outcome, seconds)
-        traces.record(
-            request_id=outcome.request_id,
-            parent=getattr(outcome, "traceparent", ""),
-            method=outcome.method,
-            operation=outcome.operation,
-            bucket=outcome.bucket,
-            key=outcome.key,
-            status=outcome.status,
-            code=outcome.code,
-            bytes_in=outcome.bytes_in,
-            bytes_out=outcome.bytes_out,
-            seconds=seconds,
-            principal=outcome.principal.name,
-            remote_address=outcome.remote_address,
-        )
+        traces.record(outcome, seconds)
 
     return record_both
 

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.settings import ConfigError
 from app.version import __version__
@@ -20,6 +20,8 @@ from app.version import __version__
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
+
+    from app.domain.types import Principal
 
 SERVICE = "bleepstore"
 QUEUE_MAX = 2_048  # spans; more are dropped
@@ -29,6 +31,22 @@ SEND_TIMEOUT_S = 3.0
 TRACEPARENT = "traceparent"
 
 _NS = 1_000_000_000
+
+
+class Ended(Protocol):
+    """What is known of a request when it has ended."""
+
+    request_id: str
+    method: str
+    operation: str
+    bucket: str
+    key: str
+    status: int
+    code: str
+    bytes_in: int
+    bytes_out: int
+    principal: Principal
+    remote_address: str
 
 
 class Traces:
@@ -49,49 +67,39 @@ class Traces:
         self._provider: TracerProvider | None = None
         self._tracer: Tracer | None = None
 
-    def record(
-        self,
-        *,
-        request_id: str,
-        parent: str,
-        method: str,
-        operation: str,
-        bucket: str,
-        key: str,
-        status: int,
-        code: str,
-        bytes_in: int,
-        bytes_out: int,
-        seconds: float,
-        principal: str,
-        remote_address: str,
-    ) -> None:
-        """A request that has just ended. `parent` is its `traceparent` header, as it came."""
+    def record(self, request: Ended, seconds: float) -> None:
+        """A request that has just ended, and how long it took."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         tracer = self._tracer or self._made()
         ended_ns = time.time_ns()
+        parent = getattr(request, TRACEPARENT, "")  # the header, as it came
         context = TraceContextTextMapPropagator().extract({TRACEPARENT: parent}) if parent else None
         span = tracer.start_span(
-            operation, context=context, kind=SpanKind.SERVER, start_time=ended_ns - int(seconds * _NS)
+            request.operation, context=context, kind=SpanKind.SERVER, start_time=ended_ns - int(seconds * _NS)
         )
         if span.is_recording():
             attributes: dict[str, str | int] = {
                 "rpc.system": "aws-api",
                 "rpc.service": "S3",
-                "rpc.method": operation,
-                "http.request.method": method,
-                "http.response.status_code": status,
-                "http.request.body.size": bytes_in,
-                "http.response.body.size": bytes_out,
-                "aws.request_id": request_id,
-                "client.address": remote_address,
+                "rpc.method": request.operation,
+                "http.request.method": request.method,
+                "http.response.status_code": request.status,
+                "http.request.body.size": request.bytes_in,
+                "http.response.body.size": request.bytes_out,
+                "aws.request_id": request.request_id,
+                "client.address": request.remote_address,
             }
-            named = {"aws.s3.bucket": bucket, "aws.s3.key": key, "enduser.id": principal, "error.type": code}
+            named = {
+                "aws.s3.bucket": request.bucket,
+                "aws.s3.key": request.key,
+                "enduser.id": request.principal.name,
+                "error.type": request.code,
+            }
             span.set_attributes(attributes | {name: value for name, value in named.items() if value})
-            if status >= 500:
-                span.set_status(Status(StatusCode.ERROR, code))
+            if request.status >= 500:
+                span.set_status(Status(StatusCode.ERROR, request.code))
         span.end(ended_ns)
 
     def close(self) -> None:
