@@ -104,6 +104,8 @@ def _principal_arn(request: S3Request) -> tuple[str, ...] | None:
 def _auth_type(request: S3Request) -> tuple[str, ...] | None:
     if not request.is_signed:
         return None
+    if request.rule.operation == "PostObject":
+        return ("POST",)
     return ("REST-HEADER" if "authorization" in request.headers else "REST-QUERY-STRING",)
 
 

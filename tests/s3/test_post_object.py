@@ -15,7 +15,7 @@ import pytest
 
 from tests.s3 import raw
 from tests.s3.conftest import Crowd
-from tests.s3.naming import fresh_name
+from tests.s3.naming import fresh_name, refusal
 from tests.servers import RunningServer, boto_client
 
 BOUNDARY = "----8f6e3b"
@@ -179,6 +179,18 @@ def test_a_policy_of_the_bucket_decides_by_the_forms_key(crowd: Crowd, bucket: s
     assert send(crowd.server, bucket, form([("key", "drop/a")])).status == 204
     assert send(crowd.server, bucket, form([("key", "a")])).code == "AccessDenied"
     assert keys(crowd, bucket) == ["drop/a"]
+
+
+def test_a_policy_of_the_bucket_may_want_forms_only(crowd: Crowd, bucket: str) -> None:
+    conditions = [{"s3:authType": "POST"}, {"s3:signatureversion": "AWS4-HMAC-SHA256"}]
+    denials = [
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*",
+         "Condition": {"StringNotEquals": condition}}
+        for condition in conditions
+    ]  # fmt: skip
+    crowd.alice.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": denials}))
+    assert send(crowd.server, bucket, form(signed(crowd, bucket, {}, []))).status == 204
+    assert refusal(crowd.alice.s3.put_object, Bucket=bucket, Key="k", Body=b"") == (403, "AccessDenied")
 
 
 # -- S-10: each condition, broken --------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ _HEADER_FIELDS = frozenset(
 _SIGNATURE_FIELDS = frozenset(
     {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-security-token", "x-amz-signature"}
 )
+_SIGNED_WHEN = ("X-Amz-Algorithm", "X-Amz-Date")  # a presigned URL has them too, and policies ask for them
 _STATUSES = {"200": 200, "201": 201, "204": 204}
 
 
@@ -48,7 +49,7 @@ def post_object(request: S3Request) -> S3Response:
     posted = replace(
         request,
         target=request.target._replace(key=key),
-        query=Query(()),
+        query=Query((name, fields[name.lower()]) for name in _SIGNED_WHEN if name.lower() in fields),
         headers=_headers(request, fields),
         principal=principal,
         is_signed=not principal.is_anonymous,
