@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from app.domain.errors import AccessDenied, InvalidPolicyDocument
+from app.domain.names import shown
 
 _UNNAMED = frozenset({"policy", "x-amz-signature", "signature", "awsaccesskeyid", "file"})
 _IGNORED_PREFIX = "x-ignore-"
@@ -56,7 +57,7 @@ def check(policy: str, fields: Mapping[str, str], now_s: float) -> LengthRange:
                 raise _not_allowed(f"Policy Condition failed: {json.dumps([operator, '$' + name, wanted])}")
     extra = [name for name in fields if name not in named and _must_be_named(name)]
     if extra:
-        raise _not_allowed(f"Extra input fields: {', '.join(extra)[:200]}")
+        raise _not_allowed(f"Extra input fields: {shown(', '.join(extra), 200)}")
     return lengths
 
 

@@ -53,6 +53,11 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     return None
 
 
+def shown(text: str, max_chars: int = 100) -> str:
+    """What a client wrote, for a complaint: cut, and nothing in it that a document cannot hold."""
+    return "".join(char if char.isprintable() else "?" for char in text[:max_chars])
+
+
 def check_key(key: str) -> None:
     """Raises: KeyTooLongError above 1,024 bytes of UTF-8, InvalidArgument (empty), InvalidURI (no UTF-8 at all)."""
     if not key:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.domain.names import shown
 from app.domain.patterns import Pattern, Values
 
 # A value of the policy and one of the request.
@@ -94,7 +95,7 @@ def read_condition(operator: str, key: str, wanted: list[str], *, with_variables
     patterns = tuple(Pattern(text, with_variables=with_variables) for text in wanted)
     for pattern in patterns:
         if check is not None and not pattern.has_variables and not check(pattern.text):
-            raise Malformed(f"Invalid value for the condition {plain}: {pattern.text[:100]}")
+            raise Malformed(f"Invalid value for the condition {plain}: {shown(pattern.text)}")
     return Condition(plain, _read_key(key), patterns, over, if_exists)
 
 
@@ -107,7 +108,7 @@ def _read_operator(text: str) -> tuple[Over, str, bool]:
     name = name[: -len("ifexists")] if if_exists else name
     plain = _OPERATORS.get(name.lower())
     if plain is None or (plain == "Null" and (if_exists or over is not Over.ONE)):
-        raise Malformed(f"Invalid Condition type : {text[:100]}")
+        raise Malformed(f"Invalid Condition type : {shown(text)}")
     return over, plain, if_exists
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from app.domain.names import shown
 from app.domain.patterns import Pattern
 from app.domain.policy import Choice, Policy, Principals, Statement
 from app.domain.policy_actions import ON_BUCKETS, ON_OBJECTS
@@ -97,7 +98,7 @@ def _check_fields(entry: object, known: set[str] | frozenset[str]) -> None:
         raise Malformed("Invalid policy syntax.")
     unknown = next((name for name in entry if name not in known), None)
     if unknown is not None:
-        raise Malformed(f"Unknown field {unknown[:100]}")
+        raise Malformed(f"Unknown field {shown(unknown)}")
 
 
 def _statement(entry: Any, bucket: str | None, is_user: Callable[[str], bool], with_variables: bool) -> Statement:
@@ -106,7 +107,7 @@ def _statement(entry: Any, bucket: str | None, is_user: Callable[[str], bool], w
     if effect is None:
         raise Malformed("Missing required field Effect")
     if effect not in ("Allow", "Deny"):
-        raise Malformed(f"Invalid effect: {str(effect)[:100]}")
+        raise Malformed(f"Invalid effect: {shown(str(effect))}")
     if not isinstance(entry.get("Sid", ""), str):
         raise Malformed("Invalid policy syntax.")
     who, others = _either(entry, "Principal")

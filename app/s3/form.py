@@ -21,6 +21,7 @@ from app.domain.errors import (
     MaxPostPreDataLengthExceeded,
     PreconditionFailed,
 )
+from app.domain.names import shown
 from app.domain.payload import Expected, Payload
 from app.s3.headers import FORM_TYPE, is_form
 
@@ -99,12 +100,12 @@ class _Reader:
         try:
             value = self._value.decode()
         except UnicodeDecodeError:
-            raise MalformedPOSTRequest(f"The field {name} is no UTF-8.") from None
+            raise MalformedPOSTRequest(f"The field {shown(name or '')} is no UTF-8.") from None
         self._value = bytearray()
         if name is None:
             return
         if name in self._fields:
-            raise MalformedPOSTRequest(f"The field {name[:100]} is given twice.")
+            raise MalformedPOSTRequest(f"The field {shown(name)} is given twice.")
         self._fields[name] = value
         if sum(len(name) + len(value) for name, value in self._fields.items()) > FIELDS_MAX_BYTES:
             raise MaxPostPreDataLengthExceeded

@@ -68,6 +68,8 @@ def test_a_refused_one_changes_nothing_and_says_why(crowd: Crowd, bucket: str) -
         put(crowd.alice, bucket, statement(bucket, "s3:GetObject", where="-other/*"))
     error = refused.value.response["Error"]
     assert (error["Code"], error["Message"]) == ("MalformedPolicy", "Policy has invalid resource")
+    odd = json.dumps({"Statement": [], "\0\x1b": "a name that no document can hold"}).encode()
+    assert crowd.request("PUT", f"/{bucket}?policy", odd, by=crowd.alice).text("Message") == "Unknown field ??"
     assert crowd.request("PUT", f"/{bucket}?policy", b"{", by=crowd.alice).code == "MalformedPolicy"
     assert crowd.request("PUT", f"/{bucket}?policy", b"", by=crowd.alice).code == "MalformedPolicy"
     assert crowd.request("PUT", f"/{bucket}?policy", b" " * (2 << 20), by=crowd.alice).status == 400

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from app.core import objects
 from app.domain.errors import InvalidArgument
-from app.domain.names import check_key
+from app.domain.names import check_key, shown
 from app.domain.tags import OBJECT_TAGS_MAX
 from app.domain.types import Principal
 from app.s3 import xml
@@ -117,7 +117,7 @@ def _headers(request: S3Request, fields: Mapping[str, str]) -> Headers:
 def _sendable(name: str, value: str) -> str:
     """As a header would have come, which can hold no line break: it is sent back as one. A character a byte."""
     if any(char < " " or char == "\x7f" for char in value if char != "\t"):
-        raise InvalidArgument("The field holds control characters.", ArgumentName=name)
+        raise InvalidArgument("The field holds control characters.", ArgumentName=shown(name))
     return value.encode().decode("latin-1")
 
 
