@@ -177,8 +177,7 @@ def ensure_default_buckets(config: Config, store: Store) -> None:
     if buckets:
         from app.core import default_buckets
 
-        wishes = [default_buckets.DefaultWish(each.name, each.is_versioned, each.access) for each in buckets]
-        default_buckets.ensure(store, wishes, root(config).id)
+        default_buckets.ensure(store, buckets, root(config).id)
 
 
 def _health_checks(store: Store) -> HealthChecks:

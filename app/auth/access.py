@@ -1,7 +1,7 @@
 """Who may do what: principal + action + bucket + object -> yes or no.
 
-The bucket's policy first: what it denies is denied, to the bucket's owner too. Then ownership, then ACLs. Under BucketOwnerEnforced no ACL counts and the bucket's owner owns every object.
-Without ownership controls a bucket is ObjectWriter: whoever writes an object owns it, and the bucket's owner may
+The bucket's policy first: what it denies is denied, to the bucket's owner too. Then ownership, then ACLs. Under
+BucketOwnerEnforced no ACL counts and the bucket's owner owns every object. Without ownership controls a bucket is ObjectWriter: whoever writes an object owns it, and the bucket's owner may
 delete it but not read it. Source: "Access control list (ACL) overview" and "Controlling ownership of objects",
 AWS S3 user guide; specs/access.md, specs/policies.md.
 """
@@ -188,8 +188,10 @@ def _by_policy(
     from app.domain.policy import Verdict
 
     policy = bucket_policy(bucket)
-    if policy is None or (about is None and policy.asks_request):
-        return None if policy is None else False
+    if policy is None:
+        return None
+    if about is None and policy.asks_request:
+        return False
     verdict = _verdict(policy, principal, action, bucket, version, key, about)
     also = _ALSO_NEEDS.get(action)
     if also is not None and not permits(principal, also, bucket, version, key, about):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Protocol
 
 from app.core import bucket_policy
 from app.core.buckets import BucketWish, create_bucket
@@ -13,12 +13,15 @@ from app.domain.names import new_op_id
 from app.domain.types import Versioning
 
 
-class DefaultWish(NamedTuple):
+class DefaultWish(Protocol):
     """`access` for everybody, as `bucket_policy.canned` names it; "" for none."""
 
-    name: str
-    is_versioned: bool
-    access: str = ""
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_versioned(self) -> bool: ...
+    @property
+    def access(self) -> str: ...
 
 
 def ensure(store: Store, wishes: Iterable[DefaultWish], owner_id: str) -> None:
@@ -28,15 +31,16 @@ def ensure(store: Store, wishes: Iterable[DefaultWish], owner_id: str) -> None:
     comes with the bucket's creation only: whoever took it away later wanted that too.
     Raises: what `create_bucket` raises but for buckets that are there.
     """
-    for name, is_versioned, access in wishes:
+    for wish in wishes:
+        name = wish.name
         try:
             versioning = store.metadata.bucket(name).versioning
         except NoSuchBucket:
             versioning = Versioning.UNVERSIONED
-            policy = bucket_policy.canned(access, name) if access else None
+            policy = bucket_policy.canned(wish.access, name) if wish.access else None
             try:
                 create_bucket(store, BucketWish(name, owner_id, policy=policy))
             except (BucketAlreadyOwnedByYou, BucketAlreadyExists):
                 pass  # another process was as quick
-        if is_versioned and versioning is Versioning.UNVERSIONED:
+        if wish.is_versioned and versioning is Versioning.UNVERSIONED:
             store.metadata.set_versioning(name, Versioning.ENABLED, new_op_id())

@@ -13,6 +13,12 @@ from typing import NamedTuple
 # The values of a request's condition key, by its name; None where the request has none.
 Values = Callable[[str], tuple[str, ...] | None]
 
+
+def no_values(_: str) -> None:
+    """Of no request: what is asked then depends on none."""
+    return
+
+
 _VARIABLE = re.compile(r"\$\{([^{}]+)\}")
 _WITH_DEFAULT = re.compile(r"\s*([^,\s]+)\s*,\s*'([^']*)'\s*")
 _LITERALS = frozenset("*?$")
@@ -32,7 +38,7 @@ class Pattern:
         self.text = text
         self._pieces = _pieces(text) if with_variables else (text,)
         self.has_variables = any(isinstance(piece, Variable) for piece in self._pieces)
-        self._glob = None if self.has_variables else Glob(_tokens(self._pieces, _nothing) or [])
+        self._glob = None if self.has_variables else Glob(_tokens(self._pieces, no_values) or [])
 
     def matches(self, text: str, values: Values) -> bool:
         """False too where a variable has no value in this request, or several."""
@@ -124,7 +130,3 @@ def _tokens(pieces: Sequence[str | Variable], values: Values) -> list[object] | 
 def _value(variable: Variable, values: Values) -> str | None:
     found = values(variable.name) if variable.name else None
     return found[0] if found is not None and len(found) == 1 else variable.default
-
-
-def _nothing(_: str) -> None:
-    return None

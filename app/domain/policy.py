@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from app.domain.patterns import Pattern, Values
+from app.domain.patterns import Pattern, Values, no_values
 from app.domain.policy_conditions import Condition, read_network
 from app.domain.types import Principal
 
@@ -98,7 +98,7 @@ class Policy:
         return any(
             not statement.denies
             and statement.principals.cover(principal)
-            and statement.actions.holds(action.lower(), _no_values)
+            and statement.actions.holds(action.lower(), no_values)
             for statement in self.statements
         )
 
@@ -106,10 +106,6 @@ class Policy:
     def is_public(self) -> bool:
         """Whether it allows something to everybody, wherever he comes from."""
         return any(_is_public(statement) for statement in self.statements)
-
-
-def _no_values(_: str) -> None:
-    return None
 
 
 def _is_public(statement: Statement) -> bool:

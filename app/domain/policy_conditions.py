@@ -146,10 +146,6 @@ def _compared(read: Callable[[str], float | None], holds: Callable[[float, float
     return match
 
 
-def _true_or_false(pattern: Pattern, value: str, values: Values) -> bool:
-    return _equal_any_case(pattern, value, values)
-
-
 def _in_network(pattern: Pattern, value: str, values: Values) -> bool:
     wanted = pattern.expanded(values)
     network, address = None if wanted is None else read_network(wanted), _address(value)
@@ -208,7 +204,7 @@ _MATCHERS: dict[str, Matcher] = {
     "ArnEquals": _alike,
     "ArnLike": _alike,
     "BinaryEquals": _equal,
-    "Bool": _true_or_false,
+    "Bool": _equal_any_case,
     "IpAddress": _in_network,
     **{f"Numeric{name}": _compared(read_number, holds) for name, holds in _NUMBERS.items()},
     **{f"Date{name}": _compared(read_moment, holds) for name, holds in _NUMBERS.items()},

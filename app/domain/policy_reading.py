@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.domain.names import shown
-from app.domain.patterns import Pattern
+from app.domain.patterns import Pattern, no_values
 from app.domain.policy import Choice, Policy, Principals, Statement
 from app.domain.policy_actions import ON_BUCKETS, ON_OBJECTS
 from app.domain.policy_conditions import Condition, Malformed, read_condition
@@ -180,7 +180,7 @@ def _check_actions(actions: Choice, resources: Choice, bucket: str | None) -> No
 
 
 def _matches(pattern: Pattern, text: str) -> bool:
-    return pattern.matches(text, lambda _: None)
+    return pattern.matches(text, no_values)
 
 
 def _has_variables(choice: Choice) -> bool:

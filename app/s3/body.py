@@ -133,8 +133,7 @@ class RequestPayload:
 
         Raises: InvalidDigest.
         """
-        content_md5 = self._headers.get("content-md5")
-        return Expected(None if content_md5 is None else _read_md5(content_md5), self._mode.sha256)
+        return Expected(_content_md5(self._headers), self._mode.sha256)
 
     def receive(self, max_bytes: int) -> bytes:
         """Raises: MissingContentLength for a body that is absent, and what the wire raises."""
@@ -219,8 +218,7 @@ class RequestPayload:
 
 def expected_in(headers: Headers) -> Expected:
     """What headers say of a body that comes without framing. Raises: InvalidDigest, InvalidRequest."""
-    content_md5 = headers.get("content-md5")
-    return Expected(None if content_md5 is None else _read_md5(content_md5), None, *_read_checksum(headers, UNSIGNED))
+    return Expected(_content_md5(headers), None, *_read_checksum(headers, UNSIGNED))
 
 
 def read_all(payload: Payload, max_bytes: int, *, has_checksum: bool = True) -> bytes:
@@ -271,6 +269,11 @@ def _read_md5(text: str) -> bytes:
     if len(digest) != 16:
         raise InvalidDigest
     return digest
+
+
+def _content_md5(headers: Headers) -> bytes | None:
+    text = headers.get("content-md5")
+    return None if text is None else _read_md5(text)
 
 
 def _read_checksum(headers: Headers, mode: PayloadMode) -> tuple[str | None, str | None]:
